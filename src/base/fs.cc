@@ -1,0 +1,226 @@
+#include "base/fs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <climits>
+#include <memory>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace rundlet::base {
+namespace {
+
+constexpr uint64_t kBeneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+
+int OpenBeneath(int dir, const std::string& path, int flags, mode_t mode) {
+  open_how how{};
+  how.flags = static_cast<unsigned>(flags | O_CLOEXEC);
+  how.mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0;
+  how.resolve = kBeneath;
+  while (true) {
+    const long fd = syscall(SYS_openat2, dir, path.c_str(), &how, sizeof how);
+    // EAGAIN: a rename raced with the resolution; the kernel asks to try again.
+    if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) return static_cast<int>(fd);
+  }
+}
+
+struct DirCloser {
+  void operator()(DIR* dir) const { closedir(dir); }
+};
+
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
+std::string BaseOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+void RemoveContents(UniqueFd dir, dev_t device);
+
+void RemoveEntry(int parent, const std::string& name, dev_t device) {
+  if (unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return;
+  if (errno != EISDIR && errno != EPERM && errno != EACCES) ThrowErrno("removing `{}`", name);
+  const int fd = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) ThrowErrno("removing `{}`", name);
+  RemoveContents(UniqueFd(fd), device);
+  if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT) {
+    ThrowErrno("removing directory `{}`", name);
+  }
+}
+
+void RemoveContents(UniqueFd dir, dev_t device) {
+  struct stat info;
+  if (fstat(dir.get(), &info) < 0) ThrowErrno("reading a directory to remove it");
+  if (info.st_dev != device) {
+    throw Error(Fault::kHost, "removing a tree").Because("another file system is mounted inside it");
+  }
+  if ((info.st_mode & 0700) != 0700) fchmod(dir.get(), 0700);
+  for (const DirEntry& entry : ListDir(dir.get())) RemoveEntry(dir.get(), entry.name, device);
+}
+
+}  // namespace
+
+UniqueFd OpenHostPath(const std::string& path, int flags) {
+  UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC));
+  if (!fd.valid()) ThrowErrno("opening `{}`", path);
+  return fd;
+}
+
+UniqueFd OpenAt(int dir, const std::string& path, int flags, mode_t mode) {
+  UniqueFd fd(OpenBeneath(dir, path, flags, mode));
+  if (!fd.valid()) ThrowErrno("opening `{}`", path);
+  return fd;
+}
+
+std::optional<UniqueFd> TryOpenAt(int dir, const std::string& path, int flags) {
+  UniqueFd fd(OpenBeneath(dir, path, flags, 0));
+  if (fd.valid()) return fd;
+  if (errno == ENOENT) return std::nullopt;
+  ThrowErrno("opening `{}`", path);
+}
+
+void MakeDirs(int dir, const std::string& path, mode_t mode) {
+  if (!IsPlainRelative(path)) {
+    throw Error(Fault::kInvalid, fmt::format("creating directory `{}`", Printable(path)))
+        .Because("it is not a plain relative path");
+  }
+  UniqueFd here = OpenAt(dir, ".", O_PATH | O_DIRECTORY);
+  for (const std::string& part : Split(path, '/')) {
+    if (mkdirat(here.get(), part.c_str(), mode) < 0 && errno != EEXIST) {
+      ThrowErrno("creating directory `{}`", path);
+    }
+    here = OpenAt(here.get(), part, O_PATH | O_DIRECTORY);
+  }
+}
+
+bool ExistsAt(int dir, const std::string& path) { return StatAt(dir, path).has_value(); }
+
+std::optional<struct stat> StatAt(int dir, const std::string& path) {
+  const UniqueFd fd(OpenBeneath(dir, path, O_PATH | O_NOFOLLOW, 0));
+  if (!fd.valid()) {
+    if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+    ThrowErrno("looking at `{}`", path);
+  }
+  struct stat info;
+  if (fstat(fd.get(), &info) < 0) ThrowErrno("looking at `{}`", path);
+  return info;
+}
+
+std::string ReadFd(int fd, size_t limit, std::string_view what) {
+  std::string bytes;
+  char buffer[1 << 14];
+  while (true) {
+    const ssize_t count = read(fd, buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) ThrowErrno("reading {}", what);
+    if (count == 0) return bytes;
+    bytes.append(buffer, static_cast<size_t>(count));
+    if (bytes.size() > limit) {
+      throw Error(Fault::kInvalid, fmt::format("reading {}", what))
+          .Because(fmt::format("it is larger than {}", HumanBytes(limit)));
+    }
+  }
+}
+
+std::string ReadAt(int dir, const std::string& path, size_t limit) {
+  const UniqueFd fd = OpenAt(dir, path, O_RDONLY);
+  return ReadFd(fd.get(), limit, fmt::format("`{}`", path));
+}
+
+void WriteFd(int fd, std::string_view bytes, std::string_view what) {
+  while (!bytes.empty()) {
+    const ssize_t count = write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) ThrowErrno("writing {}", what);
+    bytes.remove_prefix(static_cast<size_t>(count));
+  }
+}
+
+void ReplaceAt(int dir, const std::string& path, std::string_view bytes, mode_t mode,
+               Durability durability) {
+  static std::atomic<unsigned> counter{0};
+  const UniqueFd parent = OpenAt(dir, ParentOf(path), O_RDONLY | O_DIRECTORY);
+  const std::string name = BaseOf(path);
+  const std::string temporary = fmt::format(".{}.{}.{}", name, getpid(), counter++);
+  try {
+    const UniqueFd fd = OpenAt(parent.get(), temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
+    WriteFd(fd.get(), bytes, fmt::format("`{}`", path));
+    if (durability == Durability::kSynced && fsync(fd.get()) < 0) ThrowErrno("syncing `{}`", path);
+    if (renameat(parent.get(), temporary.c_str(), parent.get(), name.c_str()) < 0) {
+      ThrowErrno("replacing `{}`", path);
+    }
+  } catch (...) {
+    unlinkat(parent.get(), temporary.c_str(), 0);
+    throw;
+  }
+  if (durability == Durability::kSynced && fsync(parent.get()) < 0) ThrowErrno("syncing `{}`", path);
+}
+
+std::vector<DirEntry> ListDir(int dir, const std::string& path) {
+  UniqueFd fd = OpenAt(dir, path, O_RDONLY | O_DIRECTORY);
+  const std::unique_ptr<DIR, DirCloser> stream(fdopendir(fd.get()));
+  if (stream == nullptr) ThrowErrno("listing `{}`", path);
+  fd.release();
+  std::vector<DirEntry> entries;
+  errno = 0;
+  while (const dirent* entry = readdir(stream.get())) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    unsigned char type = entry->d_type;
+    if (type == DT_UNKNOWN) {
+      struct stat info;
+      if (fstatat(dirfd(stream.get()), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
+        type = IFTODT(info.st_mode);
+      }
+    }
+    entries.push_back({name, type});
+    errno = 0;
+  }
+  if (errno != 0) ThrowErrno("listing `{}`", path);
+  std::sort(entries.begin(), entries.end(),
+            [](const DirEntry& a, const DirEntry& b) { return a.name < b.name; });
+  return entries;
+}
+
+void RemoveTree(int dir, const std::string& name) {
+  struct stat info;
+  if (fstat(dir, &info) < 0) ThrowErrno("removing `{}`", name);
+  const std::string parent_path = ParentOf(name);
+  const UniqueFd parent = OpenAt(dir, parent_path, O_RDONLY | O_DIRECTORY);
+  RemoveEntry(parent.get(), BaseOf(name), info.st_dev);
+}
+
+UniqueFd MemoryFile(const std::string& name, std::string_view bytes) {
+  UniqueFd fd(memfd_create(name.c_str(), MFD_CLOEXEC));
+  if (!fd.valid()) ThrowErrno("creating memory file `{}`", name);
+  WriteFd(fd.get(), bytes, name);
+  if (lseek(fd.get(), 0, SEEK_SET) < 0) ThrowErrno("rewinding memory file `{}`", name);
+  return fd;
+}
+
+Pipe MakePipe(int flags) {
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC | flags) < 0) ThrowErrno("creating a pipe");
+  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+bool IsPlainRelative(std::string_view path) {
+  if (path.empty() || path.size() >= PATH_MAX || path.find('\0') != path.npos) return false;
+  for (const std::string& part : Split(path, '/')) {
+    if (part.empty() || part == "." || part == ".." || part.size() > NAME_MAX) return false;
+  }
+  return true;
+}
+
+}  // namespace rundlet::base

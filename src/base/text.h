@@ -1,0 +1,28 @@
+// Small text functions: splitting, sizes and times for people.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rundlet::base {
+
+std::vector<std::string> Split(std::string_view text, char separator);
+std::string Join(const std::vector<std::string>& parts, std::string_view separator);
+std::string_view Trim(std::string_view text);
+
+// "4.2 MiB".
+std::string HumanBytes(uint64_t bytes);
+// "1.3 ms", "4.2 s", "2 min 10 s".
+std::string HumanDuration(std::chrono::nanoseconds duration);
+
+// The closest of `candidates` to a mistyped word, or empty when none is close. For hints.
+std::string ClosestWord(std::string_view word, const std::vector<std::string>& candidates);
+
+// The text without control characters (escape sequences included): what outsiders say, made safe for a terminal.
+// Tabs and newlines stay.
+std::string Printable(std::string_view text);
+
+}  // namespace rundlet::base
