@@ -39,7 +39,7 @@ class Error : public std::exception {
   const std::vector<std::string>& chain() const { return chain_; }
   const std::string& hint() const { return hint_; }
   // The text a user sees: "error: ...\ncaused by: ...\nhint: ...".
-  std::string Render() const;
+  virtual std::string Render() const;
   const char* what() const noexcept override { return chain_.front().c_str(); }
 
  private:

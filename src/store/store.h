@@ -3,7 +3,7 @@
 // Layout (docs/reference/store-layout.md):
 //   version            "1"
 //   catalog.db         sqlite: the entries there are
-//   layers/ interpreters/ packages/ lowers/ wheels/ tools/ venvs/ results/   one folder a kind; entries named by key
+//   layers/ packages/ lowers/ wheels/ tools/ skeletons/   one folder a kind; entries named by key
 //   staging/           half-made entries, each under a lock; swept when their maker is dead
 //   leases/            lock files (open-file-description locks; the kernel drops them when a holder dies)
 //   locks/ images/ runs/ tables/ cache/   owned by the engine's modules
@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,7 +30,7 @@
 
 namespace rundlet::store {
 
-enum class Kind { kLayer, kPackage, kLower, kWheel, kTool, kVenv, kResult };
+enum class Kind { kLayer, kPackage, kLower, kWheel, kTool, kSkeleton };
 std::string_view FolderOf(Kind kind);  // "layers", "packages", ...
 
 struct EntryInfo {

@@ -1,0 +1,35 @@
+// The sub-commands of rundlet-worker: each parses or fetches outside bytes as an unprivileged process in a sandbox.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <string_view>
+
+namespace rundlet::rootfs::worker {
+
+// Writes a progress line to standard output (at most 20 a second an item; the rest are dropped).
+void ReportProgress(uint64_t item, uint64_t done, uint64_t total);
+
+// The job's files are descriptors 3, 4, 5, ... in the order of WorkerJob::files.
+constexpr int kFirstFile = 3;
+
+// A command takes the request and returns the answer; it throws base::Error to report one.
+using CommandFunction = nlohmann::json (*)(const nlohmann::json& request);
+struct Command {
+  std::string_view name;
+  CommandFunction run;
+};
+
+// Images.
+nlohmann::json UnpackLayer(const nlohmann::json& request);    // a layer's tar stream -> the tree at /out
+nlohmann::json SplitArchive(const nlohmann::json& request);   // an OCI or docker archive -> its members at /out
+nlohmann::json ReadImage(const nlohmann::json& request);      // index, manifest and config documents -> what they say
+nlohmann::json HashTree(const nlohmann::json& request);       // digests of an interpreter's files below /image
+// Packages.
+nlohmann::json InstallWheel(const nlohmann::json& request);   // a wheel -> the package directory at /out
+nlohmann::json Fetch(const nlohmann::json& request);          // URLs -> files
+nlohmann::json FindInIndex(const nlohmann::json& request);    // a project's index page -> the URL of a file by hash
+nlohmann::json ParseToml(const nlohmann::json& request);      // TOML text -> JSON with lines
+
+}  // namespace rundlet::rootfs::worker
