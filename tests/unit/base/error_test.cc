@@ -1,0 +1,39 @@
+#include "base/error.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+namespace rundlet::base {
+namespace {
+
+TEST(Error, RendersFromGeneralToParticular) {
+  Error error = Error(Fault::kInvalid, "installing `psycopg2 2.9.10`")
+                    .Because("no wheel for cp311 on musl")
+                    .Hint("require `psycopg2-binary`");
+  error.While("running step `load`");
+  EXPECT_EQ(error.Render(),
+            "error: running step `load`\n"
+            "caused by: installing `psycopg2 2.9.10`\n"
+            "caused by: no wheel for cp311 on musl\n"
+            "hint: require `psycopg2-binary`\n");
+}
+
+TEST(Error, ErrnoInWords) {
+  EXPECT_EQ(ErrnoText(ENOENT), "no such file or directory");
+  EXPECT_EQ(ErrnoError(EACCES, "opening `x`").Render(),
+            "error: opening `x`\ncaused by: permission denied\n");
+  EXPECT_FALSE(ErrnoError(ENOSPC, "writing `x`").hint().empty());
+}
+
+TEST(Error, ACheckThatFailsIsABug) {
+  try {
+    RUNDLET_CHECK(1 == 2);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::kBug);
+  }
+}
+
+}  // namespace
+}  // namespace rundlet::base

@@ -1,0 +1,75 @@
+#include "base/fs.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/error.h"
+
+namespace rundlet::base {
+namespace {
+
+class FsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/rundlet-fs-XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    path_ = name;
+    dir_ = OpenHostPath(path_, O_RDONLY | O_DIRECTORY);
+  }
+  void TearDown() override {
+    const UniqueFd parent = OpenHostPath("/tmp", O_RDONLY | O_DIRECTORY);
+    RemoveTree(parent.get(), path_.substr(5));
+  }
+  std::string path_;
+  UniqueFd dir_;
+};
+
+TEST_F(FsTest, ReplaceIsAtomicAndLeavesNoTemporary) {
+  ReplaceAt(dir_.get(), "a", "one", 0644, Durability::kSynced);
+  ReplaceAt(dir_.get(), "a", "two", 0644, Durability::kNone);
+  EXPECT_EQ(ReadAt(dir_.get(), "a", 10), "two");
+  ASSERT_EQ(ListDir(dir_.get()).size(), 1u);
+}
+
+TEST_F(FsTest, NothingIsFollowedOutOfTheTree) {
+  MakeDirs(dir_.get(), "in/side");
+  ASSERT_EQ(symlinkat("/etc", dir_.get(), "out"), 0);
+  ASSERT_EQ(symlinkat("in", dir_.get(), "link"), 0);
+  EXPECT_THROW(OpenAt(dir_.get(), "out/passwd", O_RDONLY), Error);
+  EXPECT_THROW(OpenAt(dir_.get(), "link/side", O_RDONLY), Error);
+  EXPECT_THROW(OpenAt(dir_.get(), "../x", O_RDONLY), Error);
+  EXPECT_THROW(OpenAt(dir_.get(), "/etc/passwd", O_RDONLY), Error);
+  EXPECT_THROW(MakeDirs(dir_.get(), "out/x"), Error);
+  EXPECT_THROW(MakeDirs(dir_.get(), "a/../b"), Error);
+}
+
+TEST_F(FsTest, RemoveTreeRemovesUnwritableTreesAndNotWhatLinksNameOutside) {
+  ReplaceAt(dir_.get(), "kept", "x", 0644, Durability::kNone);
+  MakeDirs(dir_.get(), "tree/a/b");
+  ASSERT_EQ(symlinkat("../kept", dir_.get(), "tree/link"), 0);
+  ASSERT_EQ(fchmodat(dir_.get(), "tree/a", 0500, 0), 0);
+  RemoveTree(dir_.get(), "tree");
+  EXPECT_FALSE(ExistsAt(dir_.get(), "tree"));
+  EXPECT_TRUE(ExistsAt(dir_.get(), "kept"));
+  RemoveTree(dir_.get(), "tree");  // absent: fine
+}
+
+TEST_F(FsTest, ReadsAreLimited) {
+  ReplaceAt(dir_.get(), "big", std::string(100, 'x'), 0644, Durability::kNone);
+  EXPECT_EQ(ReadAt(dir_.get(), "big", 100).size(), 100u);
+  EXPECT_THROW(ReadAt(dir_.get(), "big", 99), Error);
+}
+
+TEST(IsPlainRelative, RefusesWhatLeadsElsewhere) {
+  EXPECT_TRUE(IsPlainRelative("a/b.c/-d"));
+  for (const char* bad : {"", "/a", "a//b", "a/", ".", "..", "a/../b", "./a"}) {
+    EXPECT_FALSE(IsPlainRelative(bad)) << bad;
+  }
+  EXPECT_FALSE(IsPlainRelative(std::string("a\0b", 3)));
+  EXPECT_FALSE(IsPlainRelative(std::string(300, 'a')));
+}
+
+}  // namespace
+}  // namespace rundlet::base
