@@ -1,7 +1,9 @@
-// The file tree of a sandbox, as a value: built by rootfs and the engine, carried out by the launcher.
+// The file tree of a sandbox, as a value: built by rootfs and the engine, carried out by the
+// launcher.
 //
-// A plan is printable, comparable and hashable. It names things in three ways only: by a path relative to the state
-// directory, by the number of a descriptor that travels with the request, or by content.
+// A plan is printable, comparable and hashable. It names things in three ways only: by a path
+// relative to the state directory, by the number of a descriptor that travels with the request, or
+// by content.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +16,8 @@ namespace rundlet::runtime {
 // Directories of the state directory stacked read-only by overlayfs, topmost first, at most 500.
 struct Layers {
   std::vector<std::string> paths;  // relative to the state directory
-  // Shift owners into the sandbox's id range (image layers). Package directories are world-readable: no shift.
+  // Shift owners into the sandbox's id range (image layers). Package directories are
+  // world-readable: no shift.
   bool idmapped = false;
   // Put a writable layer on top, kept in the sandbox's scratch memory and gone with it.
   bool writable = false;
@@ -25,7 +28,8 @@ struct Layers {
 struct StorePath {
   std::string path;  // relative to the state directory
   bool writable = false;
-  bool idmapped = false;  // owners shifted: what the sandbox's root creates belongs to uid 0 on disk
+  bool idmapped =
+      false;  // owners shifted: what the sandbox's root creates belongs to uid 0 on disk
   bool operator==(const StorePath&) const = default;
 };
 
@@ -36,7 +40,8 @@ struct HandedMount {
   bool operator==(const HandedMount&) const = default;
 };
 
-// Fresh memory, counted in the sandbox's scratch; the directories on one plan share one tmpfs and its limit.
+// Fresh memory, counted in the sandbox's scratch; the directories on one plan share one tmpfs and
+// its limit.
 struct Scratch {
   uint32_t mode = 01777;
   bool operator==(const Scratch&) const = default;
@@ -44,12 +49,15 @@ struct Scratch {
 
 // A read-only tmpfs with only these entries, for programs of ours that bring no image.
 struct Skeleton {
-  std::vector<std::string> directories;                      // mount points
-  std::vector<std::pair<std::string, std::string>> links;    // path, target
+  std::vector<std::string> directories;                    // mount points
+  std::vector<std::pair<std::string, std::string>> links;  // path, target
   bool operator==(const Skeleton&) const = default;
 };
 
-enum class ProcView { kOwnProcesses, kFull };  // subset=pid, or a full procfs of the sandbox's pid namespace
+enum class ProcView {
+  kOwnProcesses,
+  kFull
+};  // subset=pid, or a full procfs of the sandbox's pid namespace
 struct Proc {
   ProcView view = ProcView::kOwnProcesses;
   bool operator==(const Proc&) const = default;
@@ -62,7 +70,8 @@ struct Devices {  // null, zero, full, random, urandom, tty, pts, shm, and the u
 using MountSource = std::variant<Layers, StorePath, HandedMount, Scratch, Skeleton, Proc, Devices>;
 
 struct Mount {
-  std::string target;  // absolute, plain; resolved inside the sandbox's root, never through its links
+  std::string
+      target;  // absolute, plain; resolved inside the sandbox's root, never through its links
   MountSource source;
   bool operator==(const Mount&) const = default;
 };

@@ -1,4 +1,5 @@
-// Everything that defines a sandbox, as a value. CheckSpec turns it into a CheckedSpec; only that can be launched.
+// Everything that defines a sandbox, as a value. CheckSpec turns it into a CheckedSpec; only that
+// can be launched.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +11,11 @@
 
 namespace rundlet::runtime {
 
-// Host ids `base` .. `base + count - 1` are 0 .. count - 1 inside. Never ids of the host's own users.
+// Host ids `base` .. `base + count - 1` are 0 .. count - 1 inside. Never ids of the host's own
+// users.
 struct IdRange {
-  uint32_t base = 1'878'982'656;  // 0x6FFF0000: above every id that adduser, systemd and subuid hand out
+  uint32_t base =
+      1'878'982'656;  // 0x6FFF0000: above every id that adduser, systemd and subuid hand out
   uint32_t count = 65'536;
   bool operator==(const IdRange&) const = default;
 };
@@ -24,13 +27,14 @@ enum class Network {
 
 enum class Privilege {
   kNone,      // no capability in any set
-  kUnpacker,  // root of its own user namespace with the capabilities that writing a layer's owners and modes needs
+  kUnpacker,  // root of its own user namespace with the capabilities that writing a layer's owners
+              // and modes needs
 };
 
 struct SandboxSpec {
   std::string hostname = "rundlet";
   MountPlan mounts;
-  std::vector<std::string> argv;                              // argv[0] is looked up in PATH of `environment`
+  std::vector<std::string> argv;  // argv[0] is looked up in PATH of `environment`
   std::vector<std::pair<std::string, std::string>> environment;  // complete; nothing is inherited
   std::string cwd = "/";
   IdRange ids;
@@ -38,8 +42,10 @@ struct SandboxSpec {
   uint32_t gid = 1000;
   Network network = Network::kNone;
   Privilege privilege = Privilege::kNone;
-  uint64_t scratch_bytes = uint64_t{1} << 30;  // writable layer, /tmp and every other Scratch together
-  // The program is an open descriptor of the host (a worker), not a path inside: SandboxRequest::program.
+  uint64_t scratch_bytes = uint64_t{1}
+                           << 30;  // writable layer, /tmp and every other Scratch together
+  // The program is an open descriptor of the host (a worker), not a path inside:
+  // SandboxRequest::program.
   bool program_by_descriptor = false;
   bool operator==(const SandboxSpec&) const = default;
 };
@@ -54,8 +60,8 @@ class CheckedSpec {
   SandboxSpec spec_;
 };
 
-// Refuses absurd or hostile values with a reason: ids outside the range, NUL bytes, paths with "..", over-long lists.
-// Throws base::Error (kInvalid).
+// Refuses absurd or hostile values with a reason: ids outside the range, NUL bytes, paths with
+// "..", over-long lists. Throws base::Error (kInvalid).
 CheckedSpec CheckSpec(SandboxSpec spec);
 
 }  // namespace rundlet::runtime

@@ -32,7 +32,8 @@ bool WaitFor(int fd, short events, const CancelToken* cancel, int timeout_ms) {
     pollfd polled[2] = {{fd, events, 0}, {cancel != nullptr ? cancel->fd() : -1, POLLIN, 0}};
     int left = timeout_ms;
     if (timeout_ms >= 0) {
-      left = static_cast<int>(std::max<int64_t>(0, (deadline - MonotonicNanoseconds() + 999'999) / 1'000'000));
+      left = static_cast<int>(
+          std::max<int64_t>(0, (deadline - MonotonicNanoseconds() + 999'999) / 1'000'000));
     }
     const int ready = poll(polled, 2, left);
     if (ready < 0 && errno != EINTR) ThrowErrno("waiting for an event");

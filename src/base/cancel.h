@@ -8,7 +8,8 @@
 
 namespace rundlet::base {
 
-// Set once, from any thread or from a signal handler; never reset. Anything that waits also polls `fd()`.
+// Set once, from any thread or from a signal handler; never reset. Anything that waits also polls
+// `fd()`.
 class CancelToken {
  public:
   CancelToken();

@@ -39,7 +39,8 @@ class Sha256 {
 
   void Add(std::span<const std::byte> bytes);
   void Add(std::string_view bytes) { Add(std::as_bytes(std::span(bytes.data(), bytes.size()))); }
-  // Adds a length-prefixed field, so that ("ab","c") and ("a","bc") differ. For digests over several values.
+  // Adds a length-prefixed field, so that ("ab","c") and ("a","bc") differ. For digests over
+  // several values.
   void AddField(std::string_view bytes);
   // Ends the computation; the object may then be used for a new one.
   Digest Finish();

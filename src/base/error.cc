@@ -38,7 +38,8 @@ std::string ErrnoText(int error_number) {
 Error ErrnoError(int error_number, std::string attempted) {
   Error error = Error(Fault::kHost, std::move(attempted)).Because(ErrnoText(error_number));
   if (error_number == ENOSPC || error_number == EDQUOT) {
-    error.SetHint("free space on the file system of the state directory, or choose another with --state");
+    error.SetHint(
+        "free space on the file system of the state directory, or choose another with --state");
   }
   return error;
 }

@@ -1,7 +1,8 @@
 // One error type for the whole program: what was attempted, on what, why it failed, what to do.
 //
-// Libraries throw it and never print; the program that stops an error reports it, once. The chain runs from general
-// (outermost) to particular. Texts are lower case, without a full stop, with objects in back-ticks.
+// Libraries throw it and never print; the program that stops an error reports it, once. The chain
+// runs from general (outermost) to particular. Texts are lower case, without a full stop, with
+// objects in back-ticks.
 #pragma once
 
 #include <fmt/format.h>
@@ -25,7 +26,9 @@ enum class Fault {
 
 class Error : public std::exception {
  public:
-  Error(Fault fault, std::string attempted) : fault_(fault) { chain_.push_back(std::move(attempted)); }
+  Error(Fault fault, std::string attempted) : fault_(fault) {
+    chain_.push_back(std::move(attempted));
+  }
 
   // Adds the particular cause below everything said so far.
   Error&& Because(std::string cause) &&;

@@ -7,7 +7,8 @@
 
 namespace rundlet::base {
 
-// Owns one descriptor; closes it on destruction. Every descriptor in this program is opened close-on-exec.
+// Owns one descriptor; closes it on destruction. Every descriptor in this program is opened
+// close-on-exec.
 class UniqueFd {
  public:
   UniqueFd() = default;

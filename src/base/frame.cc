@@ -17,7 +17,8 @@ void PutInteger(std::string& out, uint64_t value, size_t bytes) {
 
 uint64_t GetInteger(std::string_view in, size_t bytes) {
   uint64_t value = 0;
-  for (size_t i = 0; i < bytes; ++i) value |= uint64_t{static_cast<unsigned char>(in[i])} << (8 * i);
+  for (size_t i = 0; i < bytes; ++i)
+    value |= uint64_t{static_cast<unsigned char>(in[i])} << (8 * i);
   return value;
 }
 
@@ -39,7 +40,8 @@ std::string_view Unseal(Format format, uint32_t version, std::string_view frame)
     return Error(Fault::kBug, "reading a private record").Because(why);
   };
   if (frame.size() < kHeader || !frame.starts_with(kMagic)) throw refuse("it has no valid header");
-  if (GetInteger(frame.substr(4), 4) != static_cast<uint32_t>(format)) throw refuse("it is of another kind");
+  if (GetInteger(frame.substr(4), 4) != static_cast<uint32_t>(format))
+    throw refuse("it is of another kind");
   if (GetInteger(frame.substr(8), 4) != version) throw refuse("it is of another version");
   const std::string_view payload = frame.substr(kHeader);
   if (GetInteger(frame.substr(12), 8) != payload.size()) throw refuse("its length is wrong");

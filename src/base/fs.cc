@@ -63,7 +63,8 @@ void RemoveContents(UniqueFd dir, dev_t device) {
   struct stat info;
   if (fstat(dir.get(), &info) < 0) ThrowErrno("reading a directory to remove it");
   if (info.st_dev != device) {
-    throw Error(Fault::kHost, "removing a tree").Because("another file system is mounted inside it");
+    throw Error(Fault::kHost, "removing a tree")
+        .Because("another file system is mounted inside it");
   }
   if ((info.st_mode & 0700) != 0700) fchmod(dir.get(), 0700);
   for (const DirEntry& entry : ListDir(dir.get())) RemoveEntry(dir.get(), entry.name, device);
@@ -164,7 +165,8 @@ void ReplaceAt(int dir, const std::string& path, std::string_view bytes, mode_t 
     unlinkat(parent.get(), temporary.c_str(), 0);
     throw;
   }
-  if (durability == Durability::kSynced && fsync(parent.get()) < 0) ThrowErrno("syncing `{}`", path);
+  if (durability == Durability::kSynced && fsync(parent.get()) < 0)
+    ThrowErrno("syncing `{}`", path);
 }
 
 std::vector<DirEntry> ListDir(int dir, const std::string& path) {

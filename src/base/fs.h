@@ -1,8 +1,8 @@
 // File-system operations relative to a directory descriptor.
 //
-// Descriptor first, path second. Unless a function says otherwise, a path is resolved *beneath* its descriptor
-// (openat2): no "..", no absolute path, no symbolic link and no magic link is followed, so a tree that somebody
-// else wrote cannot lead outside itself. All functions throw Error.
+// Descriptor first, path second. Unless a function says otherwise, a path is resolved *beneath* its
+// descriptor (openat2): no "..", no absolute path, no symbolic link and no magic link is followed,
+// so a tree that somebody else wrote cannot lead outside itself. All functions throw Error.
 #pragma once
 
 #include <sys/stat.h>
@@ -17,7 +17,8 @@
 
 namespace rundlet::base {
 
-// Opens a host path with the caller's own rights, following links. Only for paths the user or administrator named.
+// Opens a host path with the caller's own rights, following links. Only for paths the user or
+// administrator named.
 UniqueFd OpenHostPath(const std::string& path, int flags);
 // Opens beneath `dir`. `flags` are open(2) flags; O_CLOEXEC is added. `mode` is for O_CREAT.
 UniqueFd OpenAt(int dir, const std::string& path, int flags, mode_t mode = 0);
@@ -36,7 +37,8 @@ std::string ReadFd(int fd, size_t limit, std::string_view what);
 void WriteFd(int fd, std::string_view bytes, std::string_view what);
 // Creates or atomically replaces a file: temporary name, write, fsync when `durable`, rename.
 enum class Durability { kNone, kSynced };
-void ReplaceAt(int dir, const std::string& path, std::string_view bytes, mode_t mode, Durability durability);
+void ReplaceAt(int dir, const std::string& path, std::string_view bytes, mode_t mode,
+               Durability durability);
 
 struct DirEntry {
   std::string name;
@@ -45,15 +47,16 @@ struct DirEntry {
 // Names in a directory, sorted, without "." and "..".
 std::vector<DirEntry> ListDir(int dir, const std::string& path = ".");
 
-// Removes a file or a tree. Follows no link, crosses no mount, makes directories writable on the way.
-// An absent name is fine.
+// Removes a file or a tree. Follows no link, crosses no mount, makes directories writable on the
+// way. An absent name is fine.
 void RemoveTree(int dir, const std::string& name);
 
 // A file in memory (memfd_create, close-on-exec) that holds `bytes`, positioned at its start.
 UniqueFd MemoryFile(const std::string& name, std::string_view bytes);
 Pipe MakePipe(int flags = 0);
 
-// True for a path that has no empty, "." or ".." component, no NUL, is relative and not longer than PATH_MAX.
+// True for a path that has no empty, "." or ".." component, no NUL, is relative and not longer than
+// PATH_MAX.
 bool IsPlainRelative(std::string_view path);
 
 }  // namespace rundlet::base

@@ -28,7 +28,8 @@ Child Spawn(const SpawnRequest& request) {
   posix_spawn_file_actions_init(&actions);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  // Copies above every wanted number first, so that one dup2 cannot overwrite the source of another.
+  // Copies above every wanted number first, so that one dup2 cannot overwrite the source of
+  // another.
   std::vector<UniqueFd> copies;
   int highest = 2;
   for (const auto& [wanted, ours] : request.descriptors) highest = std::max(highest, wanted);
@@ -48,8 +49,9 @@ Child Spawn(const SpawnRequest& request) {
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
   Child child;
-  const int error = posix_spawn(&child.pid, request.path.c_str(), &actions, &attributes,
-                                Pointers(request.argv).data(), Pointers(request.environment).data());
+  const int error =
+      posix_spawn(&child.pid, request.path.c_str(), &actions, &attributes,
+                  Pointers(request.argv).data(), Pointers(request.environment).data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (error != 0) throw ErrnoError(error, fmt::format("starting `{}`", request.path));

@@ -12,9 +12,9 @@
 namespace rundlet::base {
 
 struct SpawnRequest {
-  std::string path;               // of the program; no search
-  std::vector<std::string> argv;  // with argv[0]
-  std::map<int, int> descriptors; // child's number -> ours; everything else is closed
+  std::string path;                      // of the program; no search
+  std::vector<std::string> argv;         // with argv[0]
+  std::map<int, int> descriptors;        // child's number -> ours; everything else is closed
   std::vector<std::string> environment;  // "K=V"; nothing is inherited
 };
 

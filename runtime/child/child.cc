@@ -1,0 +1,104 @@
+#include "runtime/child/child.h"
+
+#include <grp.h>
+#include <linux/keyctl.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "runtime/init/init.h"
+
+namespace rundlet::runtime {
+namespace {
+
+constexpr rlim_t kOpenFiles = 65'536;
+
+void WaitForIdMap(Prepared& prepared) {
+  char byte;
+  ssize_t count;
+  do {
+    count = read(prepared.go, &byte, 1);
+  } while (count < 0 && errno == EINTR);
+  // The launcher closes its end without a byte when it could not write the map; it reports that
+  // itself.
+  if (count != 1) _exit(1);
+  Reach(prepared, Stage::kIdMap);
+}
+
+void BecomeRoot(Prepared& prepared) {
+  // setgroups by system call: the C library's would signal threads that do not exist.
+  if (syscall(SYS_setgroups, 0, nullptr) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) {
+    Fail(prepared, Stage::kIdentity, errno);
+  }
+  Reach(prepared, Stage::kIdentity);
+}
+
+void SetUpNetwork(Prepared& prepared) {
+  if (!prepared.host_network) {
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ifreq request{};
+    std::memcpy(request.ifr_name, "lo", 3);
+    request.ifr_flags = IFF_UP;
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0) Fail(prepared, Stage::kNetwork, errno);
+    close(fd);
+  }
+  Reach(prepared, Stage::kNetwork);
+}
+
+void SetLimits(Prepared& prepared) {
+  const rlimit no_core = {0, 0};
+  rlimit files = {1024, kOpenFiles};
+  if (sethostname(prepared.hostname, strlen(prepared.hostname)) < 0 || setsid() < 0 ||
+      setrlimit(RLIMIT_CORE, &no_core) < 0) {
+    Fail(prepared, Stage::kLimits, errno);
+  }
+  rlimit current;
+  if (getrlimit(RLIMIT_NOFILE, &current) == 0 && current.rlim_max < files.rlim_max) {
+    files.rlim_max = current.rlim_max;
+  }
+  if (setrlimit(RLIMIT_NOFILE, &files) < 0) Fail(prepared, Stage::kLimits, errno);
+  // A session keyring of its own: without it the caller's keys are inherited. Kernels without
+  // keyrings have none to leak.
+  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS) {
+    Fail(prepared, Stage::kLimits, errno);
+  }
+  umask(022);
+  Reach(prepared, Stage::kLimits);
+}
+
+}  // namespace
+
+void Fail(const Prepared& prepared, Stage stage, int error_number, uint32_t index) {
+  const Failure failure = {stage, error_number, index};
+  [[maybe_unused]] const ssize_t written = write(prepared.status, &failure, sizeof failure);
+  _exit(1);
+}
+
+void Reach(Prepared& prepared, Stage stage) {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  prepared.times[static_cast<size_t>(stage)] = int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+void RunChild(Prepared& prepared) {
+  WaitForIdMap(prepared);
+  BecomeRoot(prepared);
+  MountTree(prepared);
+  SetUpNetwork(prepared);
+  SetLimits(prepared);
+  const pid_t program = fork();
+  if (program < 0) Fail(prepared, Stage::kInit, errno);
+  if (program == 0) RunProgram(prepared);
+  RunInit(prepared, program);
+}
+
+}  // namespace rundlet::runtime

@@ -1,0 +1,131 @@
+// Builds the sandbox's tree from detached mounts and enters it. Targets are resolved inside the new
+// root, so no link of an image can lead a mount elsewhere.
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "runtime/child/child.h"
+
+namespace rundlet::runtime {
+namespace {
+
+constexpr char kNewRoot[] = "/root";  // a directory of the launcher's private root
+
+int OpenInRoot(int root, const char* path, unsigned flags) {
+  open_how how{};
+  how.flags = flags | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  return static_cast<int>(syscall(SYS_openat2, root, path, &how, sizeof how));
+}
+
+// Makes the missing parts of a target in the sandbox's own writable layer.
+int MakeTarget(int root, const PreparedMount& mount) {
+  char path[PATH_MAX];
+  const size_t length = strlen(mount.target);
+  memcpy(path, mount.target, length + 1);
+  int parent = OpenInRoot(root, ".", O_PATH | O_DIRECTORY);
+  for (size_t begin = 0; begin <= length && parent >= 0;) {
+    char* slash = strchr(path + begin, '/');
+    const bool last = slash == nullptr;
+    if (!last) *slash = '\0';
+    const char* name = path + begin;
+    if (last && !mount.directory) {
+      const int file =
+          openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+      if (file >= 0) close(file);
+    } else {
+      mkdirat(parent, name, 0755);
+    }
+    close(parent);
+    // From the root again: an existing part may be a link inside the root.
+    parent = OpenInRoot(root, path, O_PATH);
+    if (last) break;
+    *slash = '/';
+    begin = static_cast<size_t>(slash - path) + 1;
+  }
+  return parent;
+}
+
+int OpenTarget(int root, const PreparedMount& mount) {
+  const int target = OpenInRoot(root, mount.target, O_PATH);
+  if (target >= 0 || errno != ENOENT) return target;
+  return MakeTarget(root, mount);
+}
+
+int MakeFileSystem(const char* type, const char* const* options, unsigned attributes) {
+  const int context = fsopen(type, FSOPEN_CLOEXEC);
+  if (context < 0) return -1;
+  for (; *options != nullptr; options += 2) {
+    const int set = options[1] != nullptr
+                        ? fsconfig(context, FSCONFIG_SET_STRING, options[0], options[1], 0)
+                        : fsconfig(context, FSCONFIG_SET_FLAG, options[0], nullptr, 0);
+    if (set < 0) return -1;
+  }
+  if (fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) return -1;
+  const int mount = fsmount(context, FSMOUNT_CLOEXEC, attributes);
+  close(context);
+  return mount;
+}
+
+int MountFor(const PreparedMount& mount) {
+  constexpr unsigned kQuiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+  switch (mount.kind) {
+    case PreparedMount::Kind::kAttach:
+      return mount.fd;
+    case PreparedMount::Kind::kScratch:
+      return open_tree(AT_FDCWD, mount.source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    case PreparedMount::Kind::kProc: {
+      const char* const full[] = {nullptr};
+      const char* const own[] = {"subset", "pid", nullptr};
+      return MakeFileSystem("proc", mount.full ? full : own,
+                            kQuiet | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY);
+    }
+    case PreparedMount::Kind::kDevpts: {
+      const char* const options[] = {"newinstance", nullptr, "ptmxmode", "0666",
+                                     "mode",        "0620",  nullptr};
+      return MakeFileSystem("devpts", options, kQuiet);
+    }
+  }
+  return -1;
+}
+
+void Attach(const Prepared& prepared, Stage stage, const PreparedMount& mount, int target) {
+  const int source = MountFor(mount);
+  if (source < 0 ||
+      move_mount(source, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+    Fail(prepared, stage, errno, mount.index);
+  }
+}
+
+}  // namespace
+
+void MountTree(Prepared& prepared) {
+  const int place = open(kNewRoot, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (place < 0) Fail(prepared, Stage::kRoot, errno);
+  Attach(prepared, Stage::kRoot, prepared.mounts[0], place);
+  const int root = open(kNewRoot, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) Fail(prepared, Stage::kRoot, errno);
+  Reach(prepared, Stage::kRoot);
+  for (size_t i = 1; i < prepared.mount_count; ++i) {
+    const PreparedMount& mount = prepared.mounts[i];
+    const int target = OpenTarget(root, mount);
+    if (target < 0) Fail(prepared, Stage::kTargets, errno, mount.index);
+    Attach(prepared, Stage::kTargets, mount, target);
+    close(target);
+  }
+  Reach(prepared, Stage::kTargets);
+  if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+      chdir("/") < 0) {
+    Fail(prepared, Stage::kPivot, errno);
+  }
+  Reach(prepared, Stage::kPivot);
+}
+
+}  // namespace rundlet::runtime

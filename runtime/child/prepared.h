@@ -1,0 +1,58 @@
+// What the launcher prepares for a sandbox before it clones: flat, complete, without a pointer that
+// needs freeing.
+//
+// Between clone and exec nothing allocates or throws; the child only reads this and makes system
+// calls.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/record.h"
+
+namespace rundlet::runtime {
+
+struct PreparedMount {
+  enum class Kind {
+    kAttach,   // a detached mount
+    kScratch,  // a directory of the sandbox's scratch memory
+    kProc,     // made by the child, for its own pid namespace
+    kDevpts,   // likewise
+  };
+  Kind kind;
+  uint32_t index;      // of the mount in the plan, for errors
+  int fd;              // kAttach
+  const char* source;  // kScratch: its path in the launcher's root
+  const char* target;  // relative to the new root; "." for the root itself
+  bool directory;      // what the target must be
+  bool full;           // kProc
+};
+
+constexpr size_t kMaxPreparedMounts = 600;
+
+struct Prepared {
+  PreparedMount mounts[kMaxPreparedMounts];
+  size_t mount_count;
+  char* const* argv;
+  char* const* environment;
+  char* const* programs;  // paths to try for argv[0], null-terminated; unused with `program`
+  const char* hostname;
+  const char* cwd;
+  uid_t uid;
+  gid_t gid;
+  bool host_network;
+  bool unpacker;
+  int program;  // -1: by path
+  int standard[3];
+  const int* files;
+  size_t file_count;
+  int status;    // write end, close-on-exec
+  int lifeline;  // read end
+  int outcome;
+  int go;  // read end: one byte once the user namespace is mapped
+  StageTimes times;
+};
+
+}  // namespace rundlet::runtime

@@ -1,0 +1,99 @@
+#include "runtime/init/init.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "runtime/child/child.h"
+
+namespace rundlet::runtime {
+namespace {
+
+constexpr int kParking = 700;
+
+struct Watch {
+  int lifeline;
+  int signals;
+  int outcome;
+};
+
+// Keeps three descriptors and closes all others: init must not hold a pipe of the program open.
+Watch KeepOnly(Prepared& prepared) {
+  sigset_t all;
+  sigfillset(&all);
+  Watch watch;
+  watch.lifeline = fcntl(prepared.lifeline, F_DUPFD_CLOEXEC, kParking);
+  watch.outcome = fcntl(prepared.outcome, F_DUPFD_CLOEXEC, kParking);
+  const int signals = signalfd(-1, &all, SFD_CLOEXEC);
+  watch.signals = fcntl(signals, F_DUPFD_CLOEXEC, kParking);
+  const int status = fcntl(prepared.status, F_DUPFD_CLOEXEC, kParking);
+  if (watch.lifeline < 0 || watch.outcome < 0 || watch.signals < 0 || status < 0) {
+    Fail(prepared, Stage::kInit, errno);
+  }
+  prepared.status = status;
+  syscall(SYS_close_range, 0u, unsigned{kParking - 1}, 0);
+  return watch;
+}
+
+void RecordOutcome(const Prepared& prepared, int outcome, int wait_status, const rusage& usage) {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  OutcomeRecord record{};
+  record.magic = OutcomeRecord::kMagic;
+  record.wait_status = wait_status;
+  record.usage = usage;
+  record.times = prepared.times;
+  record.ended_at = int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  [[maybe_unused]] const ssize_t written = pwrite(outcome, &record, sizeof record, 0);
+}
+
+// Reaps whatever died. True when the program itself is among it; its outcome is then recorded.
+bool Reap(const Prepared& prepared, const Watch& watch, pid_t program) {
+  while (true) {
+    int status;
+    rusage usage;
+    const pid_t dead = wait4(-1, &status, WNOHANG | __WALL, &usage);
+    if (dead <= 0) return false;
+    if (dead != program) continue;
+    RecordOutcome(prepared, watch.outcome, status, usage);
+    return true;
+  }
+}
+
+}  // namespace
+
+void RunInit(Prepared& prepared, pid_t program) {
+  Reach(prepared, Stage::kInit);
+  const Watch watch = KeepOnly(prepared);
+  // Init stays root of its namespace, without a capability, and cannot be looked into by the
+  // program.
+  prepared.uid = 0;
+  prepared.gid = 0;
+  prepared.unpacker = false;
+  GiveUpPrivileges(prepared);
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  close(prepared.status);
+  while (true) {
+    pollfd polled[2] = {{watch.lifeline, POLLIN, 0}, {watch.signals, POLLIN, 0}};
+    if (poll(polled, 2, -1) < 0) continue;
+    if ((polled[0].revents & (POLLHUP | POLLERR)) != 0) _exit(1);
+    if (polled[1].revents == 0) continue;
+    signalfd_siginfo info;
+    if (read(watch.signals, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) continue;
+    if (info.ssi_signo == SIGCHLD) {
+      if (Reap(prepared, watch, program)) _exit(0);
+    } else {
+      kill(program, static_cast<int>(info.ssi_signo));
+    }
+  }
+}
+
+}  // namespace rundlet::runtime

@@ -1,0 +1,235 @@
+#include "runtime/launcher.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "runtime/spec_codec.h"
+#include "runtime/wire.h"
+
+namespace rundlet::runtime {
+namespace {
+
+using base::Error;
+using base::Fault;
+using base::ThrowErrno;
+using base::UniqueFd;
+
+constexpr int kGraceMilliseconds = 5000;
+
+std::chrono::nanoseconds Duration(const timeval& time) {
+  return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+}
+
+Error StartError(const SandboxSpec& spec, const Failure& failure) {
+  const std::string text = base::ErrnoText(failure.error_number);
+  if (failure.stage == Stage::kExec) {
+    const bool absent = failure.error_number == ENOENT || failure.error_number == ENOTDIR;
+    ProgramError error(absent ? 127 : 126,
+                       fmt::format("starting `{}` in a sandbox", spec.argv.front()));
+    static_cast<void>(
+        std::move(error).Because(absent ? "there is no such program in the image" : text));
+    throw error;
+  }
+  if (failure.stage == Stage::kDirectory) {
+    return Error(Fault::kInvalid, fmt::format("starting `{}` in a sandbox", spec.argv.front()))
+        .Because(fmt::format("working directory `{}`: {}", spec.cwd, text));
+  }
+  Error error = base::ErrnoError(failure.error_number, NameOf(failure.stage));
+  const bool has_mount = failure.stage == Stage::kMounts || failure.stage == Stage::kTargets ||
+                         failure.stage == Stage::kRoot;
+  if (has_mount && failure.index < spec.mounts.mounts.size()) {
+    error =
+        base::ErrnoError(failure.error_number,
+                         fmt::format("mounting `{}`", spec.mounts.mounts[failure.index].target));
+  }
+  error.While(fmt::format("starting a sandbox for `{}`", spec.argv.front()));
+  if (failure.error_number == EPERM || failure.error_number == ENOSYS) {
+    error.SetHint("`rundlet doctor` says what this host lacks");
+  }
+  return error;
+}
+
+}  // namespace
+
+Sandbox::~Sandbox() {
+  if (!pidfd_.valid() || collected_) return;
+  syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  siginfo_t info;
+  while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | __WALL) < 0 &&
+         errno == EINTR) {
+  }
+}
+
+void Sandbox::Signal(int number) const {
+  syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0);
+}
+
+void Sandbox::WaitForStart(const SandboxSpec& spec) {
+  Failure failure;
+  ssize_t count;
+  do {
+    count = read(status_.get(), &failure, sizeof failure);
+  } while (count < 0 && errno == EINTR);
+  status_.reset();
+  if (count == static_cast<ssize_t>(sizeof failure)) throw StartError(spec, failure);
+  if (count != 0) ThrowErrno("reading the state of a new sandbox");
+}
+
+Outcome Sandbox::Wait(const base::CancelToken* cancel) {
+  try {
+    base::WaitFor(pidfd_.get(), POLLIN, cancel);
+  } catch (const base::Cancelled&) {
+    Signal(SIGTERM);
+    if (!base::WaitFor(pidfd_.get(), POLLIN, nullptr, kGraceMilliseconds)) Signal(SIGKILL);
+    Collect();
+    throw;
+  }
+  return Collect();
+}
+
+Outcome Sandbox::Collect() {
+  siginfo_t info{};
+  while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | __WALL) < 0) {
+    if (errno != EINTR) ThrowErrno("waiting for a sandbox");
+  }
+  collected_ = true;
+  Outcome outcome;
+  OutcomeRecord record{};
+  const ssize_t count = pread(outcome_.get(), &record, sizeof record, 0);
+  if (count != static_cast<ssize_t>(sizeof record) || record.magic != OutcomeRecord::kMagic) {
+    outcome.end = Outcome::End::kSignalled;
+    outcome.code = info.si_code == CLD_EXITED ? SIGKILL : info.si_status;
+    return outcome;
+  }
+  const bool exited = WIFEXITED(record.wait_status);
+  outcome.end = exited ? Outcome::End::kExited : Outcome::End::kSignalled;
+  outcome.code = exited ? WEXITSTATUS(record.wait_status) : WTERMSIG(record.wait_status);
+  outcome.peak_memory = static_cast<uint64_t>(record.usage.ru_maxrss) * 1024;
+  outcome.user_time = Duration(record.usage.ru_utime);
+  outcome.system_time = Duration(record.usage.ru_stime);
+  outcome.times = record.times;
+  outcome.ended_at = record.ended_at;
+  return outcome;
+}
+
+Launcher::Launcher(std::string program, int state_dir)
+    : program_(std::move(program)), state_dir_(fcntl(state_dir, F_DUPFD_CLOEXEC, 3)) {
+  if (!state_dir_.valid()) ThrowErrno("duplicating the state directory's descriptor");
+}
+
+Launcher::~Launcher() {
+  socket_.reset();  // its end of file ends the launcher
+  if (process_.pid > 0) {
+    while (waitpid(process_.pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+}
+
+void Launcher::StartProcess() {
+  if (geteuid() != 0) {
+    throw Error(Fault::kHost, "starting the launcher")
+        .Because("making sandboxes needs root")
+        .Hint("run rundlet as root, for instance with sudo");
+  }
+  if (process_.pid > 0) waitpid(process_.pid, nullptr, 0);
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+    ThrowErrno("creating a socket pair");
+  socket_ = UniqueFd(ends[0]);
+  const UniqueFd theirs(ends[1]);
+  const UniqueFd store = DetachedClone(state_dir_.get(), CloneDepth::kOne);
+  process_ = base::Spawn({.path = program_,
+                          .argv = {"rundlet-launcher"},
+                          .descriptors = {{0, theirs.get()},
+                                          {1, 2},
+                                          {2, 2},
+                                          {kLauncherSocket, theirs.get()},
+                                          {kLauncherStore, store.get()}},
+                          .environment = {}});
+}
+
+Sandbox Launcher::Start(const SandboxRequest& request) {
+  const SandboxSpec& spec = request.spec->value();
+  const UniqueFd message = base::MemoryFile("rundlet-spec", EncodeSpec(*request.spec));
+  Sandbox sandbox;
+  base::Pipe status = base::MakePipe();
+  base::Pipe lifeline = base::MakePipe();
+  sandbox.outcome_ = base::MemoryFile("rundlet-outcome", "");
+  sandbox.status_ = std::move(status.read);
+  sandbox.lifeline_ = std::move(lifeline.write);
+
+  LaunchHeader header{};
+  std::vector<int> descriptors = {message.get(),          status.write.get(),
+                                  lifeline.read.get(),    sandbox.outcome_.get(),
+                                  request.standard_input, request.standard_output,
+                                  request.standard_error};
+  header.has_program = request.program >= 0;
+  if (header.has_program) descriptors.push_back(request.program);
+  header.files = static_cast<uint32_t>(request.files.size());
+  header.mounts = static_cast<uint32_t>(request.mounts.size());
+  descriptors.insert(descriptors.end(), request.files.begin(), request.files.end());
+  descriptors.insert(descriptors.end(), request.mounts.begin(), request.mounts.end());
+  if (descriptors.size() > kMaxDescriptors) {
+    throw Error(Fault::kInvalid, fmt::format("starting a sandbox for `{}`", spec.argv.front()))
+        .Because(fmt::format("it needs {} descriptors and one message carries {}",
+                             descriptors.size(), kMaxDescriptors));
+  }
+
+  LaunchReply reply{};
+  {
+    const std::lock_guard lock(mutex_);
+    if (!socket_.valid()) StartProcess();
+    if (!SendWithDescriptors(socket_.get(), &header, sizeof header, descriptors) ||
+        !ReceiveReply(socket_.get(), &reply, &sandbox.pidfd_)) {
+      socket_.reset();  // the next request starts another launcher
+      throw Error(Fault::kHost, fmt::format("starting a sandbox for `{}`", spec.argv.front()))
+          .Because("the launcher died")
+          .Hint("try again; `rundlet doctor` says what this host lacks");
+    }
+  }
+  if (reply.pid <= 0) throw StartError(spec, reply.failure);
+  sandbox.pid_ = reply.pid;
+  status.write.reset();
+  lifeline.read.reset();
+  sandbox.WaitForStart(spec);
+  return sandbox;
+}
+
+UniqueFd DetachedClone(int fd, CloneDepth depth) {
+  const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
+                         (depth == CloneDepth::kRecursive ? AT_RECURSIVE : 0u);
+  UniqueFd tree(open_tree(fd, "", flags));
+  if (!tree.valid()) ThrowErrno("cloning a mount");
+  return tree;
+}
+
+UniqueFd DetachedTmpfs(uint64_t bytes, uint32_t uid, uint32_t mode) {
+  const UniqueFd context(fsopen("tmpfs", FSOPEN_CLOEXEC));
+  const auto set = [&context](const char* key, const std::string& value) {
+    if (fsconfig(context.get(), FSCONFIG_SET_STRING, key, value.c_str(), 0) < 0) {
+      ThrowErrno("setting `{}` of a tmpfs", key);
+    }
+  };
+  if (!context.valid()) ThrowErrno("opening tmpfs");
+  set("size", std::to_string(bytes));
+  set("uid", std::to_string(uid));
+  set("gid", std::to_string(uid));
+  set("mode", fmt::format("{:o}", mode));
+  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
+    ThrowErrno("creating a tmpfs");
+  UniqueFd mount(fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  if (!mount.valid()) ThrowErrno("mounting a tmpfs");
+  return mount;
+}
+
+}  // namespace rundlet::runtime

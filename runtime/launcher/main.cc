@@ -1,0 +1,143 @@
+// rundlet-launcher: the small single-threaded process that clones sandboxes for one engine
+// (runtime/launcher.h).
+//
+// It serves one request after the other and ends with its socket. Sandboxes are made with
+// CLONE_PARENT: they are the engine's children, and go on when the launcher dies.
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "runtime/child/child.h"
+#include "runtime/launcher/prepare.h"
+#include "runtime/launcher/private_root.h"
+#include "runtime/launcher/user_namespace.h"
+#include "runtime/spec_codec.h"
+#include "runtime/wire.h"
+
+namespace rundlet::runtime {
+namespace {
+
+using base::UniqueFd;
+
+constexpr size_t kSpecLimit = size_t{64} << 20;
+constexpr uint64_t kNamespaces =
+    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+struct Started {
+  LaunchReply reply{};
+  UniqueFd pidfd;
+};
+
+Started Refused(Stage stage, int error_number, uint32_t index = 0) {
+  return {.reply = {.pid = -1, .failure = {stage, error_number, index}}, .pidfd = {}};
+}
+
+Started Clone(Preparation& preparation, const SandboxSpec& spec) {
+  Prepared& record = preparation.record();
+  base::Pipe go = base::MakePipe();
+  record.go = go.read.get();
+  int pidfd = -1;
+  clone_args arguments{};
+  arguments.flags =
+      kNamespaces | CLONE_PARENT | CLONE_PIDFD | (record.host_network ? 0 : uint64_t{CLONE_NEWNET});
+  arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  Reach(record, Stage::kCloned);
+  const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof arguments));
+  if (pid == 0) {
+    close(go.write.get());  // or a launcher that dies now would leave the child waiting for ever
+    RunChild(record);
+  }
+  if (pid < 0) return Refused(Stage::kCloned, errno);
+  Started started{.reply = {.pid = pid, .failure = {}}, .pidfd = UniqueFd(pidfd)};
+  if (!WriteIdMap(pid, spec.ids) || write(go.write.get(), "", 1) != 1) {
+    const int error_number = errno;
+    kill(pid, SIGKILL);
+    // The engine is its parent: it gets the pidfd and reaps it, and the reason on the status pipe.
+    const Failure failure = {Stage::kIdMap, error_number, 0};
+    [[maybe_unused]] const ssize_t written = write(record.status, &failure, sizeof failure);
+  }
+  return started;
+}
+
+Started StartSandbox(MountCache& cache, const LaunchHeader& header,
+                     std::vector<UniqueFd> descriptors) {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const size_t program = header.has_program != 0 ? 1 : 0;
+  const size_t files_at = kFixedDescriptors + program;
+  const size_t mounts_at = files_at + header.files;
+  if (descriptors.size() != mounts_at + header.mounts) return Refused(Stage::kReceived, EPROTO);
+  const SandboxSpec spec =
+      DecodeSpec(base::ReadFd(descriptors[0].get(), kSpecLimit, "a sandbox spec"));
+  std::vector<UniqueFd> handed;
+  for (size_t i = mounts_at; i < descriptors.size(); ++i)
+    handed.push_back(std::move(descriptors[i]));
+  std::vector<int> files;
+  for (size_t i = files_at; i < mounts_at; ++i) files.push_back(descriptors[i].get());
+  try {
+    Preparation preparation(cache, spec, std::move(handed));
+    Prepared& record = preparation.record();
+    record.status = descriptors[1].get();
+    record.lifeline = descriptors[2].get();
+    record.outcome = descriptors[3].get();
+    for (size_t i = 0; i < 3; ++i) record.standard[i] = descriptors[4 + i].get();
+    if (program != 0) record.program = descriptors[kFixedDescriptors].get();
+    record.files = files.data();
+    record.file_count = files.size();
+    record.times[static_cast<size_t>(Stage::kReceived)] =
+        int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+    Reach(record, Stage::kMounts);
+    return Clone(preparation, spec);
+  } catch (const MountFailure& failure) {
+    return Refused(Stage::kMounts, failure.error_number, failure.index);
+  }
+}
+
+void Serve() {
+  MountCache cache;
+  while (true) {
+    LaunchHeader header{};
+    std::vector<UniqueFd> descriptors;
+    if (!ReceiveWithDescriptors(kLauncherSocket, &header, sizeof header, &descriptors)) return;
+    if (descriptors.size() < kFixedDescriptors) return;
+    const Started started = StartSandbox(cache, header, std::move(descriptors));
+    std::vector<int> answer;
+    if (started.pidfd.valid()) answer.push_back(started.pidfd.get());
+    if (!SendWithDescriptors(kLauncherSocket, &started.reply, sizeof started.reply, answer)) return;
+  }
+}
+
+int Main() {
+  try {
+    sigset_t all;
+    sigfillset(&all);
+    // Blocked for good: a signal to a sandbox's first process waits until its init can pass it on.
+    sigprocmask(SIG_SETMASK, &all, nullptr);
+    prctl(PR_SET_NAME, "rundlet-launch");
+    rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+      files.rlim_cur = files.rlim_max;
+      setrlimit(RLIMIT_NOFILE, &files);
+    }
+    EnterPrivateRoot(UniqueFd(kLauncherStore));
+    Serve();
+    return 0;
+  } catch (const base::Error& error) {
+    std::fputs(error.Render().c_str(), stderr);
+    return 1;
+  }
+}
+
+}  // namespace
+}  // namespace rundlet::runtime
+
+int main() { return rundlet::runtime::Main(); }

@@ -1,0 +1,26 @@
+// The mount system calls as the launcher uses them: descriptors in and out, base::Error on failure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/fd.h"
+
+namespace rundlet::runtime {
+
+using MountOptions = std::vector<std::pair<std::string, std::string>>;
+
+// A new file system as a detached mount. `attributes` are MOUNT_ATTR_*.
+base::UniqueFd NewFileSystem(const char* type, const MountOptions& options, uint64_t attributes);
+// A detached clone of the mount or directory at `path` (relative to `dir`, in this process's
+// namespace).
+base::UniqueFd CloneTree(int dir, const std::string& path);
+// Sets and clears MOUNT_ATTR_* on a detached mount.
+void SetAttributes(int mount, uint64_t set, uint64_t clear);
+// Maps a detached mount's owners through a user namespace (MOUNT_ATTR_IDMAP).
+void MapOwners(int mount, int user_namespace);
+void Attach(int mount, const std::string& path);
+
+}  // namespace rundlet::runtime

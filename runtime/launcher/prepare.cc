@@ -1,0 +1,252 @@
+#include "runtime/launcher/prepare.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "runtime/launcher/mounting.h"
+#include "runtime/launcher/overlay.h"
+#include "runtime/launcher/user_namespace.h"
+
+namespace rundlet::runtime {
+namespace {
+
+using base::ThrowErrno;
+using base::UniqueFd;
+
+constexpr size_t kMaxKeptOverlays = 16;
+constexpr uint64_t kOnly = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+uint64_t KeyOf(const IdRange& ids) { return uint64_t{ids.base} << 32 | ids.count; }
+
+std::vector<UniqueFd> OpenLayers(const std::string& store, const Layers& layers) {
+  const UniqueFd root(open(store.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root.valid()) ThrowErrno("opening `{}`", store);
+  std::vector<UniqueFd> lowers;
+  for (const std::string& path : layers.paths) {
+    lowers.push_back(base::OpenAt(root.get(), path, O_PATH | O_DIRECTORY));
+  }
+  return lowers;
+}
+
+std::vector<int> Numbers(const std::vector<UniqueFd>& descriptors) {
+  std::vector<int> numbers;
+  for (const UniqueFd& fd : descriptors) numbers.push_back(fd.get());
+  return numbers;
+}
+
+bool IsDirectory(int fd) {
+  struct stat info;
+  if (fstat(fd, &info) < 0) ThrowErrno("looking at a mount");
+  return S_ISDIR(info.st_mode);
+}
+
+}  // namespace
+
+std::string MountCache::StoreFor(const IdRange& ids, bool idmapped) {
+  if (!idmapped) return "/store";
+  std::string& path = stores_[KeyOf(ids)];
+  if (path.empty()) {
+    const UniqueFd store = CloneTree(AT_FDCWD, "/store");
+    MapOwners(store.get(), NamespaceForMounts(ids).get());
+    const std::string place = fmt::format("/ids/{}-{}", ids.base, ids.count);
+    if (mkdir(place.c_str(), 0755) < 0 && errno != EEXIST) ThrowErrno("creating `{}`", place);
+    runtime::Attach(store.get(), place);
+    path = place;
+  }
+  return path;
+}
+
+UniqueFd MountCache::ReadOnlyOverlay(const std::string& store, const Layers& layers) {
+  std::vector<std::string> key = layers.paths;
+  key.push_back(store);
+  for (auto kept = overlays_.begin(); kept != overlays_.end(); ++kept) {
+    if (kept->key != key) continue;
+    overlays_.splice(overlays_.begin(), overlays_, kept);
+    return CloneTree(AT_FDCWD, kept->path);
+  }
+  UniqueFd mount;
+  if (layers.paths.size() == 1) {  // overlayfs wants two
+    mount = CloneTree(AT_FDCWD, store + "/" + layers.paths.front());
+  } else {
+    const std::vector<UniqueFd> lowers = OpenLayers(store, layers);
+    mount = MountOverlay({.lowers = Numbers(lowers)});
+  }
+  SetAttributes(mount.get(), kOnly | MOUNT_ATTR_RDONLY, 0);
+  const std::string place = fmt::format("/layers/{}", next_++);
+  if (mkdir(place.c_str(), 0755) < 0) ThrowErrno("creating `{}`", place);
+  runtime::Attach(mount.get(), place);
+  overlays_.push_front({std::move(key), place});
+  if (overlays_.size() > kMaxKeptOverlays) {
+    const std::string& oldest = overlays_.back().path;
+    umount2(oldest.c_str(), MNT_DETACH);
+    rmdir(oldest.c_str());
+    overlays_.pop_back();
+  }
+  return CloneTree(AT_FDCWD, place);
+}
+
+Preparation::Preparation(MountCache& cache, const SandboxSpec& spec, std::vector<UniqueFd> handed)
+    : ids_(spec.ids), handed_(std::move(handed)) {
+  uint32_t index = 0;
+  try {
+    Attach(spec);
+    for (; index < spec.mounts.mounts.size(); ++index) AddMount(cache, spec, index);
+  } catch (const base::Error&) {
+    const int error_number = errno != 0 ? errno : EINVAL;
+    if (scratch_.valid()) umount2("/scratch", MNT_DETACH);
+    throw MountFailure{index, error_number};
+  }
+  for (const std::string& argument : spec.argv)
+    argv_.push_back(const_cast<char*>(argument.c_str()));
+  std::string search = kDefaultPath;
+  for (const auto& [name, value] : spec.environment) {
+    environment_.push_back(const_cast<char*>(Keep(name + "=" + value)));
+    if (name == "PATH") search = value;
+  }
+  const std::string& program = spec.argv.front();
+  if (program.find('/') != std::string::npos) {
+    programs_.push_back(const_cast<char*>(program.c_str()));
+  } else {
+    for (const std::string& directory : base::Split(search, ':')) {
+      if (directory.starts_with('/'))
+        programs_.push_back(const_cast<char*>(Keep(directory + "/" + program)));
+    }
+  }
+  for (auto* list : {&argv_, &environment_, &programs_}) list->push_back(nullptr);
+  record_.argv = argv_.data();
+  record_.environment = environment_.data();
+  record_.programs = programs_.data();
+  record_.hostname = spec.hostname.c_str();
+  record_.cwd = spec.cwd.c_str();
+  record_.uid = spec.uid;
+  record_.gid = spec.gid;
+  record_.host_network = spec.network == Network::kHost;
+  record_.unpacker = spec.privilege == Privilege::kUnpacker;
+  record_.program = -1;
+}
+
+Preparation::~Preparation() {
+  if (scratch_.valid()) umount2("/scratch", MNT_DETACH);
+}
+
+// One tmpfs for the writable layer, /tmp, /dev/shm and all other scratch, so that one limit holds
+// for them together.
+void Preparation::Attach(const SandboxSpec& spec) {
+  const UniqueFd memory =
+      NewFileSystem("tmpfs", {{"size", std::to_string(spec.scratch_bytes)}, {"mode", "0755"}},
+                    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  runtime::Attach(memory.get(), "/scratch");
+  scratch_ = UniqueFd(open("/scratch", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!scratch_.valid()) ThrowErrno("opening the scratch memory");
+}
+
+std::string Preparation::NewScratchDirectory(uint32_t mode) {
+  const std::string name = std::to_string(scratch_count_++);
+  // Owned by the sandbox's root, not by its user: a mode that lets the user write says so.
+  if (mkdirat(scratch_.get(), name.c_str(), mode) < 0 ||
+      fchownat(scratch_.get(), name.c_str(), ids_.base, ids_.base, AT_SYMLINK_NOFOLLOW) < 0) {
+    ThrowErrno("creating a scratch directory");
+  }
+  return name;
+}
+
+const char* Preparation::Keep(std::string text) {
+  return texts_.emplace_back(std::move(text)).c_str();
+}
+
+PreparedMount& Preparation::Add(PreparedMount::Kind kind, const char* target, uint32_t index) {
+  if (record_.mount_count == kMaxPreparedMounts) {
+    errno = E2BIG;
+    ThrowErrno("preparing mounts");
+  }
+  PreparedMount& mount = record_.mounts[record_.mount_count++];
+  mount = {kind, index, -1, nullptr, target, true, false};
+  return mount;
+}
+
+void Preparation::AddAttached(UniqueFd fd, const char* target, uint32_t index, bool directory) {
+  PreparedMount& mount = Add(PreparedMount::Kind::kAttach, target, index);
+  mount.fd = fd.get();
+  mount.directory = directory;
+  owned_.push_back(std::move(fd));
+}
+
+void Preparation::AddScratch(const char* target, uint32_t mode, uint32_t index) {
+  Add(PreparedMount::Kind::kScratch, target, index).source =
+      Keep("/scratch/" + NewScratchDirectory(mode));
+}
+
+void Preparation::AddDevices(uint32_t index) {
+  AddAttached(CloneTree(AT_FDCWD, "/dev"), "dev", index);
+  Add(PreparedMount::Kind::kDevpts, "dev/pts", index);
+  AddScratch("dev/shm", 01777, index);
+}
+
+UniqueFd Preparation::WritableOverlay(const std::string& store, const Layers& layers) {
+  const std::vector<UniqueFd> lowers = OpenLayers(store, layers);
+  const UniqueFd upper =
+      base::OpenAt(scratch_.get(), NewScratchDirectory(0755), O_PATH | O_DIRECTORY);
+  const UniqueFd work =
+      base::OpenAt(scratch_.get(), NewScratchDirectory(0700), O_PATH | O_DIRECTORY);
+  return MountOverlay({.lowers = Numbers(lowers), .upper = upper.get(), .work = work.get()});
+}
+
+UniqueFd Preparation::SkeletonRoot(const SandboxSpec& spec, const Skeleton& skeleton) {
+  UniqueFd root = NewFileSystem("tmpfs", {{"mode", "0755"}, {"size", "256k"}}, kOnly);
+  // fsmount's descriptor is only a place; directories are made through one that can be read.
+  const UniqueFd dir = base::OpenAt(root.get(), ".", O_RDONLY | O_DIRECTORY);
+  for (const std::string& path : skeleton.directories) base::MakeDirs(dir.get(), path.substr(1));
+  for (size_t i = 1; i < spec.mounts.mounts.size(); ++i) {
+    base::MakeDirs(dir.get(), spec.mounts.mounts[i].target.substr(1));
+  }
+  for (const auto& [path, target] : skeleton.links) {
+    if (symlinkat(target.c_str(), dir.get(), path.substr(1).c_str()) < 0)
+      ThrowErrno("creating link `{}`", path);
+  }
+  SetAttributes(root.get(), MOUNT_ATTR_RDONLY, 0);
+  return root;
+}
+
+void Preparation::AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t index) {
+  const Mount& mount = spec.mounts.mounts[index];
+  const char* target = mount.target == "/" ? "." : mount.target.c_str() + 1;
+  if (const auto* layers = std::get_if<Layers>(&mount.source)) {
+    const std::string store = cache.StoreFor(ids_, layers->idmapped);
+    AddAttached(
+        layers->writable ? WritableOverlay(store, *layers) : cache.ReadOnlyOverlay(store, *layers),
+        target, index);
+  } else if (const auto* path = std::get_if<StorePath>(&mount.source)) {
+    const std::string store = cache.StoreFor(ids_, path->idmapped);
+    UniqueFd tree = CloneTree(AT_FDCWD, store + "/" + path->path);
+    SetAttributes(tree.get(), kOnly | (path->writable ? 0 : MOUNT_ATTR_RDONLY), 0);
+    const bool directory = IsDirectory(tree.get());
+    AddAttached(std::move(tree), target, index, directory);
+  } else if (const auto* handed = std::get_if<HandedMount>(&mount.source)) {
+    if (handed->index >= handed_.size() || !handed_[handed->index].valid()) {
+      errno = EBADF;
+      ThrowErrno("using a handed mount");
+    }
+    UniqueFd tree = std::move(handed_[handed->index]);
+    SetAttributes(tree.get(), kOnly | (handed->writable ? 0 : MOUNT_ATTR_RDONLY), 0);
+    const bool directory = IsDirectory(tree.get());
+    AddAttached(std::move(tree), target, index, directory);
+  } else if (const auto* scratch = std::get_if<Scratch>(&mount.source)) {
+    AddScratch(target, scratch->mode, index);
+  } else if (const auto* skeleton = std::get_if<Skeleton>(&mount.source)) {
+    AddAttached(SkeletonRoot(spec, *skeleton), target, index);
+  } else if (const auto* proc = std::get_if<Proc>(&mount.source)) {
+    Add(PreparedMount::Kind::kProc, target, index).full = proc->view == ProcView::kFull;
+  } else {
+    AddDevices(index);
+  }
+}
+
+}  // namespace rundlet::runtime

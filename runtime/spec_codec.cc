@@ -1,0 +1,75 @@
+#include "runtime/spec_codec.h"
+
+#include <cereal/archives/binary.hpp>
+#include <cereal/types/string.hpp>
+#include <cereal/types/utility.hpp>
+#include <cereal/types/variant.hpp>
+#include <cereal/types/vector.hpp>
+#include <sstream>
+
+#include "base/frame.h"
+
+namespace rundlet::runtime {
+
+// cereal finds these by argument-dependent lookup.
+template <class Archive>
+void serialize(Archive& archive, Layers& layers) {
+  archive(layers.paths, layers.idmapped, layers.writable);
+}
+template <class Archive>
+void serialize(Archive& archive, StorePath& store) {
+  archive(store.path, store.writable, store.idmapped);
+}
+template <class Archive>
+void serialize(Archive& archive, HandedMount& handed) {
+  archive(handed.index, handed.writable);
+}
+template <class Archive>
+void serialize(Archive& archive, Scratch& scratch) {
+  archive(scratch.mode);
+}
+template <class Archive>
+void serialize(Archive& archive, Skeleton& skeleton) {
+  archive(skeleton.directories, skeleton.links);
+}
+template <class Archive>
+void serialize(Archive& archive, Proc& proc) {
+  archive(proc.view);
+}
+template <class Archive>
+void serialize(Archive&, Devices&) {}
+template <class Archive>
+void serialize(Archive& archive, Mount& mount) {
+  archive(mount.target, mount.source);
+}
+template <class Archive>
+void serialize(Archive& archive, IdRange& ids) {
+  archive(ids.base, ids.count);
+}
+template <class Archive>
+void serialize(Archive& archive, SandboxSpec& spec) {
+  archive(spec.hostname, spec.mounts.mounts, spec.argv, spec.environment, spec.cwd, spec.ids,
+          spec.uid, spec.gid, spec.network, spec.privilege, spec.scratch_bytes,
+          spec.program_by_descriptor);
+}
+
+namespace {
+constexpr uint32_t kVersion = 1;
+}
+
+std::string EncodeSpec(const CheckedSpec& spec) {
+  std::ostringstream stream;
+  cereal::BinaryOutputArchive archive(stream);
+  archive(spec.value());
+  return base::Seal(base::Format::kSandboxSpec, kVersion, stream.str());
+}
+
+SandboxSpec DecodeSpec(std::string_view frame) {
+  std::istringstream stream{std::string(base::Unseal(base::Format::kSandboxSpec, kVersion, frame))};
+  cereal::BinaryInputArchive archive(stream);
+  SandboxSpec spec;
+  archive(spec);
+  return spec;
+}
+
+}  // namespace rundlet::runtime
