@@ -1,0 +1,33 @@
+"""The SDK's errors: one root, two kinds."""
+
+from __future__ import annotations
+
+
+class RundletError(Exception):
+    """Root of every error that rundlet raises on purpose.
+
+    >>> issubclass(DeclarationError, RundletError) and issubclass(TableError, RundletError)
+    True
+    """
+
+
+class DeclarationError(RundletError, ValueError):
+    """A decorator, `Model` or `Parameter` was given something it cannot mean.
+
+    >>> import rundlet
+    >>> rundlet.network("internet")
+    Traceback (most recent call last):
+    ...
+    rundlet._errors.DeclarationError: `network` must be one of 'none', 'host', not 'internet'
+    """
+
+
+class TableError(RundletError, TypeError):
+    """A value that should be a table is not one, or lacks a column.
+
+    >>> import rundlet
+    >>> rundlet.expect.not_null([1, 2], "n")
+    Traceback (most recent call last):
+    ...
+    rundlet._errors.TableError: a list is not a table
+    """
