@@ -1,22 +1,35 @@
 // The store: everything rundlet keeps, in one state directory.
 //
 // Layout (docs/reference/store-layout.md):
-//   version            "1"
-//   catalog.db         sqlite: the entries there are
-//   layers/ packages/ lowers/ wheels/ tools/ skeletons/   one folder a kind; entries named by key
-//   staging/           half-made entries, each under a lock; swept when their maker is dead
-//   leases/            lock files (open-file-description locks; the kernel drops them when a holder dies)
-//   locks/ images/ runs/ tables/ cache/   owned by the engine's modules
+//   version       "1"
+//   layers/ packages/ lowers/ wheels/ tools/ skeletons/
+//                 one folder a kind; <folder>/<key>/tree is an entry, <folder>/<key>/entry.json
+//                 says what it is
+//   catalog.db    sqlite: an index of the entries, rebuilt from the records when it is lost
+//   staging/      half-made entries, each under a lock; swept when their maker is dead
+//   leases/       lock files (open-file-description locks: the kernel drops a dead holder's)
+//   locks/ images/ runs/ tables/ cache/
+//                 owned by the engine's modules
 //
-// Entries are input-addressed: `key` is a digest of what they were made from. An entry that is there is complete.
-// Commit: files are made in staging, normalised, synced (one syncfs), renamed into place, the parent is synced, and
-// then the catalog row is written. A crash leaves only staging. Several processes may share a state directory.
-// Thread safety: Store may be used from several threads.
+// Entries are input-addressed: `key` is a digest of what they were made from. An entry that is
+// there is complete. Commit: files are made in staging, normalised, synced (one syncfs), renamed
+// into place, the parent is synced, and then the catalog row is written. A crash leaves only
+// staging. Several processes may share a state directory.
+//
+// Making an entry that may be there already, without a moment in which it could be pruned:
+//   Lease use = store.Use(kind, key);
+//   if (!store.Find(kind, key)) {
+//     Lease make = store.Make(kind, key, cancel);
+//     if (!store.Find(kind, key)) {
+//       Staging staging = store.NewStaging();
+//       ...
+//       store.Commit(std::move(staging), info);
+//     }
+//   }
+//
+// Thread safety: Store may be used from several threads. All functions throw base::Error.
 #pragma once
 
-#include <sys/types.h>
-
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -25,102 +38,69 @@
 #include <vector>
 
 #include "base/cancel.h"
-#include "base/digest.h"
-#include "base/fd.h"
+#include "store/entry.h"
+#include "store/lease.h"
+#include "store/manifest.h"
+#include "store/normalise.h"
+#include "store/staging.h"
 
 namespace rundlet::store {
 
-enum class Kind { kLayer, kPackage, kLower, kWheel, kTool, kSkeleton };
-std::string_view FolderOf(Kind kind);  // "layers", "packages", ...
-
-struct EntryInfo {
-  Kind kind;
-  std::string key;          // 64 hex digits
-  std::string name;         // for people: "pandas 2.2.3"
-  std::string meta;         // JSON text of our own schema; what it means is its maker's business
-  base::Digest output;      // digest of the manifest of what the entry holds
-  uint64_t bytes = 0;
-  uint64_t files = 0;
-  int64_t created_at = 0;   // seconds since the epoch
-  int64_t last_used_at = 0;
+// A finished tree and what to record about it.
+struct NewEntry {
+  Staging staging;
+  EntryInfo info;
 };
 
-// Holds a shared (kUse) or exclusive (kMake) open-file-description lock on leases/<kind>-<key>.
-class Lease {
- public:
-  explicit Lease(base::UniqueFd fd) : fd_(std::move(fd)) {}
-
- private:
-  base::UniqueFd fd_;
-};
-
-// A private directory below staging/, removed on destruction unless committed.
-class Staging {
- public:
-  Staging(Staging&&) noexcept;
-  Staging& operator=(Staging&&) noexcept;
-  ~Staging();
-  int dir() const;                  // the directory itself (O_DIRECTORY|O_RDONLY); its content is under "tree"
-  std::string tree_path() const;    // relative to the state directory: "staging/<id>/tree"
-  int tree() const;                 // descriptor of "tree"
-
- private:
-  friend class Store;
-  struct State;
-  explicit Staging(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
-};
+enum class Removal { kRemoved, kAbsent, kInUse };
 
 class Store {
  public:
-  // Opens (creating it when absent) a state directory. Refuses one that is a link, is not owned by the effective user
-  // or is writable by others, or has another format version. Sweeps staging left by dead processes.
+  // Opens (creating it when absent) a state directory. Refuses one that is a link, is not owned by
+  // the effective user or is writable by others, or has another format version. Sweeps staging left
+  // by dead processes.
   static std::unique_ptr<Store> Open(const std::string& path);
   ~Store();
 
-  int dir() const;                   // descriptor of the state directory
-  const std::string& path() const;
+  int dir() const;                  // descriptor of the state directory
+  const std::string& path() const;  // absolute
 
-  // An entry, its last use noted (at most once an hour, so reads stay cheap). Absent entries are nullopt.
+  // An entry, its last use noted (at most once an hour, so reads stay cheap). Absent entries are
+  // nullopt, and so are damaged ones (no readable record, or no tree): making them again replaces
+  // them. Never touches the catalog.
   std::optional<EntryInfo> Find(Kind kind, std::string_view key);
+  // All entries by key. Brings the catalog into line with the folders: rows without an entry go,
+  // entries without a row are taken in.
   std::vector<EntryInfo> List(Kind kind);
 
-  // Shared lease: while held, the entry is not pruned.
+  // Shared lease: while held, the entry is not removed. The entry need not be there: take it before
+  // Find.
   Lease Use(Kind kind, std::string_view key);
-  // Exclusive: waits for whoever is making the same entry (in this or another process); the caller looks again with
-  // Find afterwards. `on_wait` is called once if it has to wait. Throws Cancelled.
+  // Exclusive: waits for whoever is making the same entry (in this or another process); the caller
+  // looks again with Find afterwards. `on_wait` is called once if it has to wait. Throws Cancelled.
   Lease Make(Kind kind, std::string_view key, const base::CancelToken* cancel,
              const std::function<void()>& on_wait = {});
 
   Staging NewStaging();
-  // Makes staging's tree the entry. An entry of the same key that is there already wins; the new one is dropped.
+  // Makes staging's tree the entry; anything beside the tree is dropped. An entry of the same key
+  // that is there already wins; the new one is dropped. The caller holds the entry's make lease. On
+  // return the entry survives a power cut. After an exception it is there or not, never half; a row
+  // that could not be written is no exception.
   void Commit(Staging staging, EntryInfo info);
-  void Remove(Kind kind, std::string_view key);
+  // Several entries for the price of one sync. After an exception some may be there.
+  void CommitAll(std::vector<NewEntry> batch);
+  // Does not wait: an entry under anybody's lease, the caller's included, stays.
+  [[nodiscard]] Removal Remove(Kind kind, std::string_view key);
 
-  // "packages/<key>": where an entry is, relative to the state directory.
+  // "packages/<key>/tree": where an entry's files are, relative to the state directory.
   static std::string PathOf(Kind kind, std::string_view key);
 
  private:
   struct State;
   explicit Store(std::unique_ptr<State> state);
+  void Place(NewEntry& entry);
+
   std::unique_ptr<State> state_;
 };
-
-// Manifest of a tree: one line an entry, sorted by path bytes, in our own canonical bytes. The output digest of an entry
-// is the digest of this text. Format, one a line: "<type> <mode octal> <uid> <gid> <size> <sha256|link target|-> <path>", with
-// bytes outside 0x21..0x7e and "%" percent-encoded; hard links to an earlier path have type "h" and that path as
-// target; xattrs (user.*, trusted.overlay.*) follow as "x <name> <hex value>".
-struct Manifest {
-  std::string text;
-  uint64_t bytes = 0;
-  uint64_t files = 0;
-  base::Digest digest() const { return base::Digest::Of(text); }
-};
-Manifest ManifestOf(int tree);
-
-// Makes a tree of ours read-only for good: owner root (the effective user), directories 0755, files 0444 or 0555,
-// times 1 (1980 would do; fixed so that outputs repeat). Refuses devices, sockets, fifos and, unless allowed, links
-// that lead outside. For packages; image layers keep their owners and modes.
-void Normalise(int tree);
 
 }  // namespace rundlet::store

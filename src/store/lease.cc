@@ -1,0 +1,72 @@
+#include "store/lease.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "store/lock.h"
+
+namespace rundlet::store {
+namespace {
+
+constexpr ByteRange kMakeByte{0, 1};
+constexpr ByteRange kUseByte{1, 1};
+constexpr ByteRange kBothBytes{0, 2};
+
+// Nothing in the kernel wakes a waiter for a lock and for a cancellation at once, so a waiter looks
+// again: soon at first, for makers that are nearly done, and then often enough not to be felt
+// beside an install.
+constexpr int kFirstWaitMilliseconds = 1;
+constexpr int kLongestWaitMilliseconds = 16;
+
+base::UniqueFd OpenLease(int state, const std::string& path) {
+  return base::OpenAt(state, path, O_RDWR | O_CREAT, 0600);
+}
+
+// False when the file was removed, with its entry, between our opening and our locking it: then the
+// lock is on nothing, and the file must be opened anew. Only a holder of both bytes removes it, so
+// a locked file stays.
+bool IsStillThere(int fd) {
+  struct stat info;
+  if (fstat(fd, &info) < 0) base::ThrowErrno("looking at a lease");
+  return info.st_nlink > 0;
+}
+
+}  // namespace
+
+Lease Lease::ToUse(int state, const std::string& path) {
+  while (true) {
+    base::UniqueFd fd = OpenLease(state, path);
+    Lock(fd.get(), LockMode::kShared, kUseByte);
+    if (IsStillThere(fd.get())) return Lease(std::move(fd));
+  }
+}
+
+Lease Lease::ToMake(int state, const std::string& path, const base::CancelToken* cancel,
+                    const std::function<void()>& on_wait) {
+  bool told = false;
+  int wait = kFirstWaitMilliseconds;
+  while (true) {
+    base::UniqueFd fd = OpenLease(state, path);
+    while (!TryLock(fd.get(), LockMode::kExclusive, kMakeByte)) {
+      if (!told && on_wait) on_wait();
+      told = true;
+      base::WaitFor(-1, 0, cancel, wait);
+      wait = std::min(2 * wait, kLongestWaitMilliseconds);
+    }
+    if (IsStillThere(fd.get())) return Lease(std::move(fd));
+  }
+}
+
+std::optional<Lease> Lease::ToRemove(int state, const std::string& path) {
+  while (true) {
+    base::UniqueFd fd = OpenLease(state, path);
+    if (!TryLock(fd.get(), LockMode::kExclusive, kBothBytes)) return std::nullopt;
+    if (IsStillThere(fd.get())) return Lease(std::move(fd));
+  }
+}
+
+}  // namespace rundlet::store

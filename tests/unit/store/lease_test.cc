@@ -1,0 +1,136 @@
+#include "store/lease.h"
+
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include "tests/unit/store/fixture.h"
+
+namespace rundlet::store {
+namespace {
+
+class LeaseTest : public StoreFixture {
+ protected:
+  // Whether the make lease is free: a waiter that is cancelled at once tells.
+  static bool MayMake(Store& store) {
+    base::CancelToken cancel;
+    try {
+      store.Make(Kind::kPackage, Key(1), &cancel, [&] { cancel.Cancel(); });
+      return true;
+    } catch (const base::Cancelled&) {
+      return false;
+    }
+  }
+};
+
+TEST_F(LeaseTest, AnEntryInUseIsNotRemoved) {
+  const auto store = Store::Open(state_);
+  Add(*store, Kind::kPackage, Key(1));
+  std::optional<Lease> first = store->Use(Kind::kPackage, Key(1));
+  std::optional<Lease> second = Store::Open(state_)->Use(Kind::kPackage, Key(1));
+  EXPECT_EQ(store->Remove(Kind::kPackage, Key(1)), Removal::kInUse);
+  first.reset();
+  EXPECT_EQ(store->Remove(Kind::kPackage, Key(1)), Removal::kInUse);
+  EXPECT_TRUE(store->Find(Kind::kPackage, Key(1)));
+  second.reset();
+  EXPECT_EQ(store->Remove(Kind::kPackage, Key(1)), Removal::kRemoved);
+}
+
+TEST_F(LeaseTest, AnEntryBeingMadeIsNotRemoved) {
+  const auto store = Store::Open(state_);
+  std::optional<Lease> make = store->Make(Kind::kPackage, Key(1), nullptr);
+  EXPECT_EQ(store->Remove(Kind::kPackage, Key(1)), Removal::kInUse);
+  make.reset();
+  EXPECT_EQ(store->Remove(Kind::kPackage, Key(1)), Removal::kAbsent);
+}
+
+TEST_F(LeaseTest, UsersAndTheMakerDoNotWaitForEachOther) {
+  const auto store = Store::Open(state_);
+  const Lease use = store->Use(Kind::kPackage, Key(1));
+  const Lease make = store->Make(Kind::kPackage, Key(1), nullptr, [] { FAIL() << "it waits"; });
+  const Lease again = store->Use(Kind::kPackage, Key(1));
+}
+
+TEST_F(LeaseTest, ASecondMakerWaitsAndIsToldOnce) {
+  const auto store = Store::Open(state_);
+  std::optional<Lease> holder = store->Make(Kind::kPackage, Key(1), nullptr);
+  const Lease other = store->Make(Kind::kPackage, Key(2), nullptr, [] { FAIL() << "another key"; });
+  int told = 0;
+  const Lease lease = store->Make(Kind::kPackage, Key(1), nullptr, [&] {
+    ++told;
+    holder.reset();
+  });
+  EXPECT_EQ(told, 1);
+  EXPECT_FALSE(MayMake(*store));
+}
+
+TEST_F(LeaseTest, WaitingEndsWhenCancelled) {
+  const auto store = Store::Open(state_);
+  const Lease holder = store->Make(Kind::kPackage, Key(1), nullptr);
+  base::CancelToken cancel;
+  EXPECT_THROW(store->Make(Kind::kPackage, Key(1), &cancel, [&] { cancel.Cancel(); }),
+               base::Cancelled);
+  EXPECT_THROW(store->Make(Kind::kPackage, Key(1), &cancel), base::Cancelled);
+}
+
+TEST_F(LeaseTest, AWaiterIsNotFooledByALeaseFileThatWasRemoved) {
+  const auto store = Store::Open(state_);
+  std::optional<Lease> holder = store->Make(Kind::kPackage, Key(1), nullptr);
+  std::optional<Lease> lease = store->Make(Kind::kPackage, Key(1), nullptr, [&] {
+    holder.reset();
+    // The waiter has the file open and does not hold its lock: the file goes.
+    EXPECT_EQ(store->Remove(Kind::kPackage, Key(1)), Removal::kAbsent);
+    EXPECT_FALSE(base::ExistsAt(store->dir(), "leases/packages-" + Key(1)));
+  });
+  EXPECT_FALSE(MayMake(*store));
+  lease.reset();
+  EXPECT_TRUE(MayMake(*store));
+}
+
+TEST_F(LeaseTest, LeasesDieWithTheirHolder) {
+  const auto store = Store::Open(state_);
+  Add(*store, Kind::kPackage, Key(1));
+  base::Pipe ready = base::MakePipe();
+  const pid_t child = InChild([&] {
+    const auto own = Store::Open(state_);
+    const Lease use = own->Use(Kind::kPackage, Key(1));
+    const Lease make = own->Make(Kind::kPackage, Key(1), nullptr);
+    base::WriteFd(ready.write.get(), "r", "a pipe");
+    pause();
+    return 0;
+  });
+  char byte;
+  ASSERT_EQ(read(ready.read.get(), &byte, 1), 1);
+  EXPECT_EQ(store->Remove(Kind::kPackage, Key(1)), Removal::kInUse);
+  EXPECT_FALSE(MayMake(*store));
+  kill(child, SIGKILL);
+  StatusOf(child);
+  EXPECT_TRUE(MayMake(*store));
+  EXPECT_EQ(store->Remove(Kind::kPackage, Key(1)), Removal::kRemoved);
+}
+
+TEST_F(LeaseTest, RemovalAndUseInALoopNeverMeet) {
+  const auto store = Store::Open(state_);
+  // A process that makes and uses one entry again and again, while this one removes it.
+  const pid_t child = InChild([&] {
+    const auto own = Store::Open(state_);
+    for (int round = 0; round < 150; ++round) {
+      const Lease use = own->Use(Kind::kPackage, Key(1));
+      if (!own->Find(Kind::kPackage, Key(1))) {
+        const Lease make = own->Make(Kind::kPackage, Key(1), nullptr);
+        Add(*own, Kind::kPackage, Key(1));
+      }
+      if (!HasWholeTree(*own, Kind::kPackage, Key(1))) return 1;
+    }
+    return 0;
+  });
+  int status = 0;
+  int removed = 0;
+  while (waitpid(child, &status, WNOHANG) == 0) {
+    if (store->Remove(Kind::kPackage, Key(1)) == Removal::kRemoved) ++removed;
+  }
+  EXPECT_EQ(status, 0);
+  EXPECT_GT(removed, 0);
+}
+
+}  // namespace
+}  // namespace rundlet::store
