@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/fs.h"
+#include "base/text.h"
 #include "runtime/spec_codec.h"
 #include "runtime/wire.h"
 
@@ -24,8 +25,6 @@ using base::Fault;
 using base::ThrowErrno;
 using base::UniqueFd;
 
-constexpr int kGraceMilliseconds = 5000;
-
 std::chrono::nanoseconds Duration(const timeval& time) {
   return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
 }
@@ -36,8 +35,7 @@ Error StartError(const SandboxSpec& spec, const Failure& failure) {
     const bool absent = failure.error_number == ENOENT || failure.error_number == ENOTDIR;
     ProgramError error(absent ? 127 : 126,
                        fmt::format("starting `{}` in a sandbox", spec.argv.front()));
-    static_cast<void>(
-        std::move(error).Because(absent ? "there is no such program in the image" : text));
+    error.Because(absent ? "there is no such program in the image" : text);
     throw error;
   }
   if (failure.stage == Stage::kDirectory) {
@@ -85,15 +83,19 @@ void Sandbox::WaitForStart(const SandboxSpec& spec) {
   if (count != 0) ThrowErrno("reading the state of a new sandbox");
 }
 
-Outcome Sandbox::Wait(const base::CancelToken* cancel) {
+Outcome Sandbox::Wait(const base::CancelToken* cancel, std::chrono::milliseconds grace) {
   try {
     base::WaitFor(pidfd_.get(), POLLIN, cancel);
   } catch (const base::Cancelled&) {
-    Signal(SIGTERM);
-    if (!base::WaitFor(pidfd_.get(), POLLIN, nullptr, kGraceMilliseconds)) Signal(SIGKILL);
-    Collect();
+    Stop(grace);
     throw;
   }
+  return Collect();
+}
+
+Outcome Sandbox::Stop(std::chrono::milliseconds grace) {
+  Signal(SIGTERM);
+  if (!base::WaitFor(pidfd_.get(), POLLIN, nullptr, static_cast<int>(grace.count()))) Signal(SIGKILL);
   return Collect();
 }
 
@@ -158,9 +160,21 @@ void Launcher::StartProcess() {
                           .environment = {}});
 }
 
+// A launcher that died between two requests has seen nothing of the next: it is replaced unnoticed.
+void Launcher::EnsureProcess() {
+  if (socket_.valid() && base::WaitFor(process_.pidfd.get(), POLLIN, nullptr, 0)) socket_.reset();
+  if (!socket_.valid()) StartProcess();
+}
+
 Sandbox Launcher::Start(const SandboxRequest& request) {
   const SandboxSpec& spec = request.spec->value();
-  const UniqueFd message = base::MemoryFile("rundlet-spec", EncodeSpec(*request.spec));
+  RUNDLET_CHECK(spec.program_by_descriptor == (request.program >= 0));
+  const std::string encoded = EncodeSpec(*request.spec);
+  if (encoded.size() > kMaxSpecBytes) {
+    throw Error(Fault::kInvalid, fmt::format("starting a sandbox for `{}`", spec.argv.front()))
+        .Because(fmt::format("its description is larger than {}", base::HumanBytes(kMaxSpecBytes)));
+  }
+  const UniqueFd message = base::MemoryFile("rundlet-spec", encoded);
   Sandbox sandbox;
   base::Pipe status = base::MakePipe();
   base::Pipe lifeline = base::MakePipe();
@@ -188,7 +202,7 @@ Sandbox Launcher::Start(const SandboxRequest& request) {
   LaunchReply reply{};
   {
     const std::lock_guard lock(mutex_);
-    if (!socket_.valid()) StartProcess();
+    EnsureProcess();
     if (!SendWithDescriptors(socket_.get(), &header, sizeof header, descriptors) ||
         !ReceiveReply(socket_.get(), &reply, &sandbox.pidfd_)) {
       socket_.reset();  // the next request starts another launcher
@@ -210,6 +224,13 @@ UniqueFd DetachedClone(int fd, CloneDepth depth) {
                          (depth == CloneDepth::kRecursive ? AT_RECURSIVE : 0u);
   UniqueFd tree(open_tree(fd, "", flags));
   if (!tree.valid()) ThrowErrno("cloning a mount");
+  // systemd makes every mount of a host shared: what a sandbox mounts below it would appear there.
+  mount_attr attributes{};
+  attributes.propagation = MS_PRIVATE;
+  if (mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) <
+      0) {
+    ThrowErrno("making a mount private");
+  }
   return tree;
 }
 

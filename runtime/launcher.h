@@ -28,9 +28,9 @@ struct SandboxRequest {
   int standard_input = -1;
   int standard_output = -1;
   int standard_error = -1;
-  std::vector<int> files;   // the program has them as 3, 4, 5, ...
-  std::vector<int> mounts;  // detached mounts, for HandedMount::index
-  int program = -1;         // for SandboxSpec::program_by_descriptor
+  std::vector<int> files = {};   // the program has them as 3, 4, 5, ...
+  std::vector<int> mounts = {};  // detached mounts, for HandedMount::index
+  int program = -1;              // for SandboxSpec::program_by_descriptor
 };
 
 struct Outcome {
@@ -51,12 +51,16 @@ class Sandbox {
   Sandbox& operator=(Sandbox&&) = delete;
   ~Sandbox();
 
-  // Waits for the end. When the token is set first: TERM, a grace period, KILL; then throws
+  // Waits for the end. When the token is set first: TERM, the grace period, KILL; then throws
   // base::Cancelled.
-  Outcome Wait(const base::CancelToken* cancel);
+  Outcome Wait(const base::CancelToken* cancel,
+               std::chrono::milliseconds grace = std::chrono::seconds(5));
+  // TERM, the grace period, KILL.
+  Outcome Stop(std::chrono::milliseconds grace = std::chrono::seconds(5));
   // Sends a signal to the program (its init passes it on). A sandbox that is gone is fine.
   void Signal(int number) const;
   pid_t pid() const { return pid_; }
+  int pidfd() const { return pidfd_.get(); }  // readable once the sandbox has ended
 
  private:
   friend class Launcher;
@@ -84,6 +88,7 @@ class Launcher {
 
  private:
   void StartProcess();
+  void EnsureProcess();
 
   const std::string program_;
   base::UniqueFd state_dir_;
@@ -93,7 +98,8 @@ class Launcher {
 };
 
 // A detached clone of the mount at an open file or directory of this process's mount namespace, for
-// SandboxRequest::mounts. With what is mounted below it when `recursive`. Throws base::Error.
+// SandboxRequest::mounts. With what is mounted below it when `recursive`. It is private: what is
+// mounted below it later, here or in a sandbox, stays there. Throws base::Error.
 enum class CloneDepth { kOne, kRecursive };
 base::UniqueFd DetachedClone(int fd, CloneDepth depth);
 

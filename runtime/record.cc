@@ -8,6 +8,8 @@ const char* NameOf(Stage stage) {
       return "receiving the request";
     case Stage::kMounts:
       return "making its mounts";
+    case Stage::kNetwork:
+      return "setting up its network";
     case Stage::kCloned:
       return "cloning its first process";
     case Stage::kIdMap:
@@ -20,10 +22,10 @@ const char* NameOf(Stage stage) {
       return "mounting below its root";
     case Stage::kPivot:
       return "entering its root";
-    case Stage::kNetwork:
-      return "setting up its network";
     case Stage::kLimits:
       return "setting its session and limits";
+    case Stage::kConfined:
+      return "filtering its system calls";
     case Stage::kInit:
       return "starting its init";
     case Stage::kPrivileges:

@@ -16,16 +16,17 @@ namespace rundlet::runtime {
 enum class Stage : uint32_t {
   kReceived,    // launcher: request decoded
   kMounts,      // launcher: detached mounts made
+  kNetwork,     // launcher: in the sandbox's network namespace
   kCloned,      // launcher: process cloned with its namespaces
   kIdMap,       // user namespace mapped
   kIdentity,    // root of its own user namespace
   kRoot,        // new root attached
   kTargets,     // everything mounted below it
   kPivot,       // old root gone
-  kNetwork,     // loopback up
   kLimits,      // session, keyring, rlimits, umask
+  kConfined,    // what init and the program may not do any more
   kInit,        // init has started the step's process
-  kPrivileges,  // ids, capabilities and system calls given up
+  kPrivileges,  // ids and capabilities given up
   kDirectory,   // working directory entered
   kExec,        // the program itself
   kCount,

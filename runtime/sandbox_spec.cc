@@ -15,7 +15,9 @@ using base::Fault;
 constexpr size_t kMaxMounts = 256;
 constexpr size_t kMaxLayers = 500;  // the kernel's limit for one overlay
 constexpr size_t kMaxStrings = 4096;
-constexpr size_t kMaxStringBytes = 131'072 - 1;  // MAX_ARG_STRLEN of the kernel, less the NUL
+constexpr size_t kMaxStringBytes = 131'072 - 1;        // MAX_ARG_STRLEN of the kernel, less the NUL
+constexpr size_t kMaxArgumentBytes = size_t{6} << 20;  // arguments and environment, as execve
+constexpr size_t kMaxHostname = 64;
 constexpr uint64_t kMinScratch = 1 << 16;
 constexpr uint64_t kMaxScratch = uint64_t{1} << 44;
 
@@ -39,6 +41,12 @@ void CheckInsidePath(const std::string& what, const std::string& path) {
   }
 }
 
+// As CheckInsidePath, but for what is made in the root.
+void CheckBelowRoot(const std::string& what, const std::string& path) {
+  CheckInsidePath(what, path);
+  if (path == "/") Refuse(what, "it is the root itself");
+}
+
 void CheckStorePath(const std::string& path) {
   if (!base::IsPlainRelative(path)) Refuse(fmt::format("store path `{}`", path), "it is not plain");
 }
@@ -54,13 +62,23 @@ struct SourceChecker {
   }
   void operator()(const StorePath& store) const { CheckStorePath(store.path); }
   void operator()(const HandedMount&) const {}
-  void operator()(const Scratch&) const {}
+  void operator()(const Scratch& scratch) const {
+    if ((scratch.mode & ~01777u) != 0) {
+      Refuse(fmt::format("scratch space of mode {:o}", scratch.mode),
+             "only permissions and the sticky bit may be set");
+    }
+  }
   void operator()(const Skeleton& skeleton) const {
-    for (const std::string& directory : skeleton.directories)
-      CheckInsidePath("a directory", directory);
+    if (skeleton.directories.size() + skeleton.links.size() > kMaxStrings) {
+      Refuse("a skeleton", fmt::format("it has over {} entries", kMaxStrings));
+    }
+    for (const std::string& directory : skeleton.directories) {
+      CheckBelowRoot(fmt::format("directory `{}`", directory), directory);
+    }
     for (const auto& [path, target] : skeleton.links) {
-      CheckInsidePath("a link", path);
-      CheckText("a link's target", target);
+      CheckBelowRoot(fmt::format("link `{}`", path), path);
+      CheckText(fmt::format("the target of link `{}`", path), target);
+      if (target.empty()) Refuse(fmt::format("link `{}`", path), "it has no target");
     }
   }
   void operator()(const Proc&) const {}
@@ -81,6 +99,10 @@ void CheckMounts(const MountPlan& plan) {
     CheckInsidePath(fmt::format("mount target `{}`", mount.target), mount.target);
     if (i > 0 && mount.target == "/")
       Refuse("a mount over `/`", "only the first mount may be the root");
+    if (i > 0 && std::holds_alternative<Skeleton>(mount.source))
+      Refuse(fmt::format("a skeleton at `{}`", mount.target), "it can only be the root");
+    if (std::holds_alternative<Devices>(mount.source) && mount.target != "/dev")
+      Refuse(fmt::format("devices at `{}`", mount.target), "programs expect them at `/dev`");
     std::visit(SourceChecker{}, mount.source);
   }
 }
@@ -97,27 +119,52 @@ void CheckIds(const SandboxSpec& spec) {
   }
 }
 
-}  // namespace
-
-CheckedSpec CheckSpec(SandboxSpec spec) {
-  CheckMounts(spec.mounts);
-  CheckIds(spec);
+void CheckCommand(const SandboxSpec& spec) {
   if (spec.argv.empty() || spec.argv.front().empty())
     Refuse("no command", "there is nothing to run");
   if (spec.argv.size() + spec.environment.size() > kMaxStrings) {
     Refuse("its arguments", fmt::format("there are over {}", kMaxStrings));
   }
-  for (const std::string& argument : spec.argv) CheckText("an argument", argument);
-  for (const auto& [name, value] : spec.environment) {
-    if (name.empty() || name.find('=') != std::string::npos) {
-      Refuse(fmt::format("environment variable `{}`", name), "the name is empty or has a `=`");
-    }
-    CheckText(fmt::format("environment variable `{}`", name), name + value);
+  size_t bytes = 0;
+  for (const std::string& argument : spec.argv) {
+    CheckText("an argument", argument);
+    bytes += argument.size() + 1;
   }
+  for (const auto& [name, value] : spec.environment) {
+    const std::string what = fmt::format("environment variable `{}`", name);
+    if (name.empty() || name.find('=') != std::string::npos)
+      Refuse(what, "the name is empty or has a `=`");
+    CheckText(what, name + "=" + value);
+    bytes += name.size() + value.size() + 2;
+  }
+  if (bytes > kMaxArgumentBytes) {
+    Refuse("its arguments", fmt::format("with its environment they are over {}",
+                                        base::HumanBytes(kMaxArgumentBytes)));
+  }
+}
+
+void CheckHostname(const std::string& hostname) {
+  if (hostname.empty() || hostname.size() > kMaxHostname) {
+    Refuse("its host name", fmt::format("it must have 1 to {} bytes", kMaxHostname));
+  }
+  for (const char byte : hostname) {
+    const bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+                       (byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == '_';
+    if (!plain) {
+      Refuse(fmt::format("host name `{}`", hostname),
+             "it may have letters, digits, `-`, `.` and `_` only");
+    }
+  }
+}
+
+}  // namespace
+
+CheckedSpec CheckSpec(SandboxSpec spec) {
+  CheckMounts(spec.mounts);
+  CheckIds(spec);
+  CheckCommand(spec);
   CheckInsidePath(fmt::format("working directory `{}`", spec.cwd), spec.cwd);
-  if (spec.hostname.empty() || spec.hostname.size() > 64)
-    Refuse("its host name", "it must have 1 to 64 bytes");
-  CheckText("its host name", spec.hostname);
+  CheckHostname(spec.hostname);
   if (spec.scratch_bytes < kMinScratch || spec.scratch_bytes > kMaxScratch) {
     Refuse(fmt::format("{} of scratch space", base::HumanBytes(spec.scratch_bytes)),
            fmt::format("it must be between {} and {}", base::HumanBytes(kMinScratch),

@@ -7,6 +7,7 @@
 #include <cereal/types/vector.hpp>
 #include <sstream>
 
+#include "base/error.h"
 #include "base/frame.h"
 
 namespace rundlet::runtime {
@@ -66,9 +67,17 @@ std::string EncodeSpec(const CheckedSpec& spec) {
 
 SandboxSpec DecodeSpec(std::string_view frame) {
   std::istringstream stream{std::string(base::Unseal(base::Format::kSandboxSpec, kVersion, frame))};
-  cereal::BinaryInputArchive archive(stream);
+  const auto refuse = [](const std::string& why) {
+    return base::Error(base::Fault::kBug, "reading a sandbox spec").Because(why);
+  };
   SandboxSpec spec;
-  archive(spec);
+  try {
+    cereal::BinaryInputArchive archive(stream);
+    archive(spec);
+  } catch (const std::exception& error) {  // cereal's own, or a length that cannot be allocated
+    throw refuse(error.what());
+  }
+  if (stream.peek() != std::istringstream::traits_type::eof()) throw refuse("bytes follow it");
   return spec;
 }
 

@@ -16,6 +16,7 @@ constexpr int kLauncherSocket = 3;
 constexpr int kLauncherStore = 4;  // a detached clone of the state directory's mount
 
 constexpr size_t kMaxDescriptors = 253;  // SCM_MAX_FD
+constexpr size_t kMaxSpecBytes = size_t{16} << 20;
 
 // Descriptors in order: spec (memory file), status pipe, lifeline, outcome file, standard input,
 // output, error, the program if any, files, mounts.

@@ -2,11 +2,8 @@
 
 #include <grp.h>
 #include <linux/keyctl.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -40,18 +37,6 @@ void BecomeRoot(Prepared& prepared) {
     Fail(prepared, Stage::kIdentity, errno);
   }
   Reach(prepared, Stage::kIdentity);
-}
-
-void SetUpNetwork(Prepared& prepared) {
-  if (!prepared.host_network) {
-    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    ifreq request{};
-    std::memcpy(request.ifr_name, "lo", 3);
-    request.ifr_flags = IFF_UP;
-    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0) Fail(prepared, Stage::kNetwork, errno);
-    close(fd);
-  }
-  Reach(prepared, Stage::kNetwork);
 }
 
 void SetLimits(Prepared& prepared) {
@@ -93,8 +78,8 @@ void RunChild(Prepared& prepared) {
   WaitForIdMap(prepared);
   BecomeRoot(prepared);
   MountTree(prepared);
-  SetUpNetwork(prepared);
   SetLimits(prepared);
+  Confine(prepared);
   const pid_t program = fork();
   if (program < 0) Fail(prepared, Stage::kInit, errno);
   if (program == 0) RunProgram(prepared);

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <cstring>
 
 #include "runtime/child/child.h"
@@ -17,12 +18,25 @@ namespace rundlet::runtime {
 namespace {
 
 constexpr char kNewRoot[] = "/root";  // a directory of the launcher's private root
+// Of the launcher's own /dev, which it mounted itself: read-only, and not of any image.
+constexpr char kEmptyFile[] = "/dev/null";
+constexpr char kEmptyDirectory[] = "/dev/pts";
+constexpr const char* kMasked[] = {"acpi", "asound", "cmdline",       "interrupts",  "key-users",
+                                   "keys", "scsi",   "latency_stats", "sched_debug", "timer_list"};
+constexpr int kResolveAttempts = 256;
 
 int OpenInRoot(int root, const char* path, unsigned flags) {
   open_how how{};
   how.flags = flags | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  return static_cast<int>(syscall(SYS_openat2, root, path, &how, sizeof how));
+  int fd = -1;
+  // EAGAIN: a rename anywhere on the host raced with a ".." of a link; the kernel asks to try
+  // again.
+  for (int attempt = 0; attempt < kResolveAttempts; ++attempt) {
+    fd = static_cast<int>(syscall(SYS_openat2, root, path, &how, sizeof how));
+    if (fd >= 0 || errno != EAGAIN) break;
+  }
+  return fd;
 }
 
 // Makes the missing parts of a target in the sandbox's own writable layer.
@@ -36,16 +50,21 @@ int MakeTarget(int root, const PreparedMount& mount) {
     const bool last = slash == nullptr;
     if (!last) *slash = '\0';
     const char* name = path + begin;
+    bool made = false;
     if (last && !mount.directory) {
       const int file =
           openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-      if (file >= 0) close(file);
+      made = file >= 0;
+      if (made) close(file);
     } else {
-      mkdirat(parent, name, 0755);
+      made = mkdirat(parent, name, 0755) == 0;
     }
+    const int error_number = errno;
     close(parent);
     // From the root again: an existing part may be a link inside the root.
     parent = OpenInRoot(root, path, O_PATH);
+    // Why it could not be made says more than that it is absent.
+    if (parent < 0 && !made && error_number != EEXIST) errno = error_number;
     if (last) break;
     *slash = '/';
     begin = static_cast<size_t>(slash - path) + 1;
@@ -104,6 +123,29 @@ void Attach(const Prepared& prepared, Stage stage, const PreparedMount& mount, i
   }
 }
 
+// Hides what the host's procfs would tell to everybody. Unreadable ones (kcore, kmsg, ...) belong
+// to an id that no sandbox has.
+void MaskProc(const Prepared& prepared, int root, const PreparedMount& mount) {
+  for (const char* name : kMasked) {
+    char path[PATH_MAX];
+    const int length = snprintf(path, sizeof path, "%s/%s", mount.target, name);
+    if (length < 0 || length >= PATH_MAX)
+      Fail(prepared, Stage::kTargets, ENAMETOOLONG, mount.index);
+    const int target = OpenInRoot(root, path, O_PATH | O_NOFOLLOW);
+    if (target < 0 && errno == ENOENT) continue;
+    struct stat info;
+    if (target < 0 || fstat(target, &info) < 0) Fail(prepared, Stage::kTargets, errno, mount.index);
+    const char* mask = S_ISDIR(info.st_mode) ? kEmptyDirectory : kEmptyFile;
+    const int source = open_tree(AT_FDCWD, mask, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (source < 0 ||
+        move_mount(source, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+      Fail(prepared, Stage::kTargets, errno, mount.index);
+    }
+    close(source);
+    close(target);
+  }
+}
+
 }  // namespace
 
 void MountTree(Prepared& prepared) {
@@ -119,6 +161,7 @@ void MountTree(Prepared& prepared) {
     if (target < 0) Fail(prepared, Stage::kTargets, errno, mount.index);
     Attach(prepared, Stage::kTargets, mount, target);
     close(target);
+    if (mount.kind == PreparedMount::Kind::kProc && mount.full) MaskProc(prepared, root, mount);
   }
   Reach(prepared, Stage::kTargets);
   if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||

@@ -32,6 +32,13 @@ struct PreparedMount {
 
 constexpr size_t kMaxPreparedMounts = 600;
 
+// Which capabilities a process keeps, all of them in the sandbox's own user namespace only.
+enum class Keeps {
+  kNothing,
+  kUnpacker,  // what writing a layer's owners and modes needs
+  kInit,      // what passing signals on needs
+};
+
 struct Prepared {
   PreparedMount mounts[kMaxPreparedMounts];
   size_t mount_count;
@@ -42,8 +49,7 @@ struct Prepared {
   const char* cwd;
   uid_t uid;
   gid_t gid;
-  bool host_network;
-  bool unpacker;
+  Keeps keeps;
   int program;  // -1: by path
   int standard[3];
   const int* files;

@@ -39,8 +39,16 @@ int SetCapabilities(uint64_t permitted, uint64_t inheritable) {
 
 uint64_t WantedCapabilities(const Prepared& prepared) {
   uint64_t wanted = 0;
-  if (!prepared.unpacker) return wanted;
-  for (const int capability : kUnpackerCapabilities) wanted |= Bit(capability);
+  switch (prepared.keeps) {
+    case Keeps::kNothing:
+      break;
+    case Keeps::kUnpacker:
+      for (const int capability : kUnpackerCapabilities) wanted |= Bit(capability);
+      break;
+    case Keeps::kInit:
+      wanted = Bit(CAP_KILL);  // the program has another uid
+      break;
+  }
   return wanted;
 }
 
@@ -55,23 +63,34 @@ bool DropBoundingSet(uint64_t wanted) {
 
 }  // namespace
 
-// Runs in the program's process and, with no capabilities wanted, in init.
+// What holds for init and the program alike, done once for both: loading the filter makes the
+// kernel compile it. Everything they do afterwards is among what the filter allows.
+void Confine(Prepared& prepared) {
+  const sock_fprog program = {static_cast<unsigned short>(kFilterLength),
+                              const_cast<sock_filter*>(kFilter)};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+      !DropBoundingSet(WantedCapabilities(prepared)) ||
+      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) {
+    Fail(prepared, Stage::kConfined, errno);
+  }
+  Reach(prepared, Stage::kConfined);
+}
+
+// Runs in the program's process and in init, after Confine.
 void GiveUpPrivileges(Prepared& prepared) {
   const uint64_t wanted = WantedCapabilities(prepared);
+  // Only an unpacker starts programs that are to have what it has.
+  const uint64_t inherited = prepared.keeps == Keeps::kUnpacker ? wanted : 0;
   const uint64_t set_up = wanted | Bit(CAP_SETPCAP) | Bit(CAP_SETUID) | Bit(CAP_SETGID);
-  bool done = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && DropBoundingSet(wanted) &&
-              SetCapabilities(set_up, wanted) == 0;
+  bool done = SetCapabilities(set_up, inherited) == 0;
   for (const int capability : kUnpackerCapabilities) {
-    if (!done || (wanted & Bit(capability)) == 0) break;
+    if (!done || (inherited & Bit(capability)) == 0) break;
     done = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) == 0;
   }
   done = done && prctl(PR_SET_SECUREBITS, kSecureBits, 0, 0, 0) == 0 &&
          setresgid(prepared.gid, prepared.gid, prepared.gid) == 0 &&
          setresuid(prepared.uid, prepared.uid, prepared.uid) == 0 &&
-         SetCapabilities(wanted, wanted) == 0;
-  const sock_fprog program = {static_cast<unsigned short>(kFilterLength),
-                              const_cast<sock_filter*>(kFilter)};
-  done = done && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+         SetCapabilities(wanted, inherited) == 0;
   if (!done) Fail(prepared, Stage::kPrivileges, errno);
   Reach(prepared, Stage::kPrivileges);
 }

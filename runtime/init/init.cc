@@ -73,11 +73,11 @@ bool Reap(const Prepared& prepared, const Watch& watch, pid_t program) {
 void RunInit(Prepared& prepared, pid_t program) {
   Reach(prepared, Stage::kInit);
   const Watch watch = KeepOnly(prepared);
-  // Init stays root of its namespace, without a capability, and cannot be looked into by the
-  // program.
+  // Init stays root of its namespace with the capability to signal the program, and cannot be
+  // looked into by it.
   prepared.uid = 0;
   prepared.gid = 0;
-  prepared.unpacker = false;
+  prepared.keeps = Keeps::kInit;
   GiveUpPrivileges(prepared);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   close(prepared.status);

@@ -13,10 +13,12 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <memory>
 
 #include "base/error.h"
 #include "base/fs.h"
 #include "runtime/child/child.h"
+#include "runtime/launcher/network.h"
 #include "runtime/launcher/prepare.h"
 #include "runtime/launcher/private_root.h"
 #include "runtime/launcher/user_namespace.h"
@@ -28,17 +30,20 @@ namespace {
 
 using base::UniqueFd;
 
-constexpr size_t kSpecLimit = size_t{64} << 20;
 constexpr uint64_t kNamespaces =
     CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
 struct Started {
   LaunchReply reply{};
   UniqueFd pidfd;
+  // Taking it down waits for the kernel (umount): after the reply.
+  std::unique_ptr<Preparation> preparation;
 };
 
 Started Refused(Stage stage, int error_number, uint32_t index = 0) {
-  return {.reply = {.pid = -1, .failure = {stage, error_number, index}}, .pidfd = {}};
+  return {.reply = {.pid = -1, .failure = {stage, error_number, index}},
+          .pidfd = {},
+          .preparation = {}};
 }
 
 Started Clone(Preparation& preparation, const SandboxSpec& spec) {
@@ -47,8 +52,7 @@ Started Clone(Preparation& preparation, const SandboxSpec& spec) {
   record.go = go.read.get();
   int pidfd = -1;
   clone_args arguments{};
-  arguments.flags =
-      kNamespaces | CLONE_PARENT | CLONE_PIDFD | (record.host_network ? 0 : uint64_t{CLONE_NEWNET});
+  arguments.flags = kNamespaces | CLONE_PARENT | CLONE_PIDFD;  // the network's: we are in it
   arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   Reach(record, Stage::kCloned);
   const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof arguments));
@@ -57,7 +61,8 @@ Started Clone(Preparation& preparation, const SandboxSpec& spec) {
     RunChild(record);
   }
   if (pid < 0) return Refused(Stage::kCloned, errno);
-  Started started{.reply = {.pid = pid, .failure = {}}, .pidfd = UniqueFd(pidfd)};
+  Started started{
+      .reply = {.pid = pid, .failure = {}}, .pidfd = UniqueFd(pidfd), .preparation = {}};
   if (!WriteIdMap(pid, spec.ids) || write(go.write.get(), "", 1) != 1) {
     const int error_number = errno;
     kill(pid, SIGKILL);
@@ -68,8 +73,12 @@ Started Clone(Preparation& preparation, const SandboxSpec& spec) {
   return started;
 }
 
-Started StartSandbox(MountCache& cache, const LaunchHeader& header,
-                     std::vector<UniqueFd> descriptors) {
+struct Kept {
+  MountCache mounts;
+  NetworkNamespaces networks;
+};
+
+Started StartSandbox(Kept& kept, const LaunchHeader& header, std::vector<UniqueFd> descriptors) {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   const size_t program = header.has_program != 0 ? 1 : 0;
@@ -77,15 +86,15 @@ Started StartSandbox(MountCache& cache, const LaunchHeader& header,
   const size_t mounts_at = files_at + header.files;
   if (descriptors.size() != mounts_at + header.mounts) return Refused(Stage::kReceived, EPROTO);
   const SandboxSpec spec =
-      DecodeSpec(base::ReadFd(descriptors[0].get(), kSpecLimit, "a sandbox spec"));
+      DecodeSpec(base::ReadFd(descriptors[0].get(), kMaxSpecBytes, "a sandbox spec"));
   std::vector<UniqueFd> handed;
   for (size_t i = mounts_at; i < descriptors.size(); ++i)
     handed.push_back(std::move(descriptors[i]));
   std::vector<int> files;
   for (size_t i = files_at; i < mounts_at; ++i) files.push_back(descriptors[i].get());
   try {
-    Preparation preparation(cache, spec, std::move(handed));
-    Prepared& record = preparation.record();
+    auto preparation = std::make_unique<Preparation>(kept.mounts, spec, std::move(handed));
+    Prepared& record = preparation->record();
     record.status = descriptors[1].get();
     record.lifeline = descriptors[2].get();
     record.outcome = descriptors[3].get();
@@ -96,20 +105,28 @@ Started StartSandbox(MountCache& cache, const LaunchHeader& header,
     record.times[static_cast<size_t>(Stage::kReceived)] =
         int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
     Reach(record, Stage::kMounts);
-    return Clone(preparation, spec);
+    kept.networks.EnterFor(spec.network);
+    Reach(record, Stage::kNetwork);
+    Started started = Clone(*preparation, spec);
+    kept.networks.GivenAway();
+    started.preparation = std::move(preparation);
+    return started;
   } catch (const MountFailure& failure) {
     return Refused(Stage::kMounts, failure.error_number, failure.index);
+  } catch (const base::Error&) {
+    return Refused(Stage::kNetwork, errno);
   }
 }
 
 void Serve() {
-  MountCache cache;
+  Kept kept;
   while (true) {
+    kept.networks.PrepareNext();
     LaunchHeader header{};
     std::vector<UniqueFd> descriptors;
     if (!ReceiveWithDescriptors(kLauncherSocket, &header, sizeof header, &descriptors)) return;
     if (descriptors.size() < kFixedDescriptors) return;
-    const Started started = StartSandbox(cache, header, std::move(descriptors));
+    const Started started = StartSandbox(kept, header, std::move(descriptors));
     std::vector<int> answer;
     if (started.pidfd.valid()) answer.push_back(started.pidfd.get());
     if (!SendWithDescriptors(kLauncherSocket, &started.reply, sizeof started.reply, answer)) return;

@@ -29,7 +29,8 @@ UniqueFd NewFileSystem(const char* type, const MountOptions& options, uint64_t a
 
 UniqueFd CloneTree(int dir, const std::string& path) {
   UniqueFd tree(
-      open_tree(dir, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW));
+      open_tree(dir, path.c_str(),
+                OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH));
   if (!tree.valid()) ThrowErrno("cloning the mount at `{}`", path);
   return tree;
 }
@@ -38,7 +39,7 @@ void SetAttributes(int mount, uint64_t set, uint64_t clear) {
   mount_attr attributes{};
   attributes.attr_set = set;
   attributes.attr_clr = clear;
-  if (mount_setattr(mount, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0) {
+  if (mount_setattr(mount, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0) {
     ThrowErrno("setting attributes of a mount");
   }
 }

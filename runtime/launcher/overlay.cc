@@ -20,9 +20,9 @@ using base::UniqueFd;
 constexpr size_t kOptionLimit = 4095;  // mount(2) takes a page and silently cuts what is longer
 
 // Only what the trees say: no redirects or metadata-only copies that an image could have forged, no
-// index to write.
+// index to write. ("redirect_dir=off" still follows them on kernels built with ..._ALWAYS_FOLLOW.)
 constexpr const char* kFixed[][2] = {
-    {"redirect_dir", "off"}, {"metacopy", "off"}, {"index", "off"}, {"xino", "off"}};
+    {"redirect_dir", "nofollow"}, {"metacopy", "off"}, {"index", "off"}, {"xino", "off"}};
 
 UniqueFd ByDescriptor(const OverlayParts& parts) {
   const UniqueFd context(fsopen("overlay", FSOPEN_CLOEXEC));

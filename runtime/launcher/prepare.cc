@@ -26,9 +26,20 @@ constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 
 uint64_t KeyOf(const IdRange& ids) { return uint64_t{ids.base} << 32 | ids.count; }
 
-std::vector<UniqueFd> OpenLayers(const std::string& store, const Layers& layers) {
-  const UniqueFd root(open(store.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+UniqueFd OpenStore(const std::string& store) {
+  UniqueFd root(open(store.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root.valid()) ThrowErrno("opening `{}`", store);
+  return root;
+}
+
+// Beneath the store: a step may have written links on the way, and in this root they would be ours.
+UniqueFd CloneFromStore(const std::string& store, const std::string& path) {
+  const UniqueFd place = base::OpenAt(OpenStore(store).get(), path, O_PATH);
+  return CloneTree(place.get(), "");
+}
+
+std::vector<UniqueFd> OpenLayers(const std::string& store, const Layers& layers) {
+  const UniqueFd root = OpenStore(store);
   std::vector<UniqueFd> lowers;
   for (const std::string& path : layers.paths) {
     lowers.push_back(base::OpenAt(root.get(), path, O_PATH | O_DIRECTORY));
@@ -46,6 +57,14 @@ bool IsDirectory(int fd) {
   struct stat info;
   if (fstat(fd, &info) < 0) ThrowErrno("looking at a mount");
   return S_ISDIR(info.st_mode);
+}
+
+// A mount point with its parents.
+void MakeTarget(int root, const std::string& path, bool file) {
+  if (!file) return base::MakeDirs(root, path);
+  const size_t slash = path.rfind('/');
+  if (slash != std::string::npos) base::MakeDirs(root, path.substr(0, slash));
+  base::OpenAt(root, path, O_WRONLY | O_CREAT, 0644);
 }
 
 }  // namespace
@@ -74,7 +93,7 @@ UniqueFd MountCache::ReadOnlyOverlay(const std::string& store, const Layers& lay
   }
   UniqueFd mount;
   if (layers.paths.size() == 1) {  // overlayfs wants two
-    mount = CloneTree(AT_FDCWD, store + "/" + layers.paths.front());
+    mount = CloneFromStore(store, layers.paths.front());
   } else {
     const std::vector<UniqueFd> lowers = OpenLayers(store, layers);
     mount = MountOverlay({.lowers = Numbers(lowers)});
@@ -128,8 +147,7 @@ Preparation::Preparation(MountCache& cache, const SandboxSpec& spec, std::vector
   record_.cwd = spec.cwd.c_str();
   record_.uid = spec.uid;
   record_.gid = spec.gid;
-  record_.host_network = spec.network == Network::kHost;
-  record_.unpacker = spec.privilege == Privilege::kUnpacker;
+  record_.keeps = spec.privilege == Privilege::kUnpacker ? Keeps::kUnpacker : Keeps::kNothing;
   record_.program = -1;
 }
 
@@ -205,7 +223,11 @@ UniqueFd Preparation::SkeletonRoot(const SandboxSpec& spec, const Skeleton& skel
   const UniqueFd dir = base::OpenAt(root.get(), ".", O_RDONLY | O_DIRECTORY);
   for (const std::string& path : skeleton.directories) base::MakeDirs(dir.get(), path.substr(1));
   for (size_t i = 1; i < spec.mounts.mounts.size(); ++i) {
-    base::MakeDirs(dir.get(), spec.mounts.mounts[i].target.substr(1));
+    const Mount& mount = spec.mounts.mounts[i];
+    const auto* handed = std::get_if<HandedMount>(&mount.source);
+    const bool file = handed != nullptr && handed->index < handed_.size() &&
+                      !IsDirectory(handed_[handed->index].get());
+    MakeTarget(dir.get(), mount.target.substr(1), file);
   }
   for (const auto& [path, target] : skeleton.links) {
     if (symlinkat(target.c_str(), dir.get(), path.substr(1).c_str()) < 0)
@@ -225,7 +247,7 @@ void Preparation::AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t 
         target, index);
   } else if (const auto* path = std::get_if<StorePath>(&mount.source)) {
     const std::string store = cache.StoreFor(ids_, path->idmapped);
-    UniqueFd tree = CloneTree(AT_FDCWD, store + "/" + path->path);
+    UniqueFd tree = CloneFromStore(store, path->path);
     SetAttributes(tree.get(), kOnly | (path->writable ? 0 : MOUNT_ATTR_RDONLY), 0);
     const bool directory = IsDirectory(tree.get());
     AddAttached(std::move(tree), target, index, directory);

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 #include "runtime/seccomp/policy.h"
@@ -32,15 +33,22 @@ void Require(int result, const char* what) {
   std::exit(1);
 }
 
+// Negative: not a call of this architecture; it stays at ENOSYS.
+int NumberOf(const char* name) {
+  for (const auto& newer : rundlet::runtime::kNewerCalls) {
+    if (std::strcmp(newer.name, name) == 0) return newer.number;
+  }
+  return seccomp_syscall_resolve_name(name);
+}
+
 void Allow(scmp_filter_ctx filter, const char* name) {
-  const int number = seccomp_syscall_resolve_name(name);
-  // Unknown to this libseccomp or this architecture: it stays at ENOSYS.
+  const int number = NumberOf(name);
   if (number < 0) return;
   Require(seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0), name);
 }
 
 void Deny(scmp_filter_ctx filter, const char* name) {
-  const int number = seccomp_syscall_resolve_name(name);
+  const int number = NumberOf(name);
   if (number < 0) return;
   Require(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0), name);
 }

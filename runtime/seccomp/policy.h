@@ -366,4 +366,17 @@ inline constexpr std::array kDenied = {
     "migrate_pages",
 };
 
+// Calls that libseccomp of the oldest supported host does not know by name; their numbers are the
+// same on every architecture. Without this list the filter would depend on the library it was built
+// with.
+struct NewerCall {
+  const char* name;
+  int number;
+};
+inline constexpr std::array kNewerCalls = {
+    NewerCall{"cachestat", 451},  NewerCall{"fchmodat2", 452},  NewerCall{"map_shadow_stack", 453},
+    NewerCall{"futex_wake", 454}, NewerCall{"futex_wait", 455}, NewerCall{"futex_requeue", 456},
+    NewerCall{"mseal", 462},
+};
+
 }  // namespace rundlet::runtime

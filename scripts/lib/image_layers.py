@@ -21,8 +21,9 @@ import stat
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Optional
+from typing import IO, Any, Optional
 
 KEY_ANNOTATION = "io.rundlet.python-image.key"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
@@ -30,9 +31,7 @@ MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 
 # What never goes into a layer: the directory stays, its content does not.
-EMPTY_DIRS = re.compile(
-    r"(proc|sys|dev|run|tmp|var/tmp|var/log|var/cache/apt|var/lib/apt|var/cache/ldconfig)/"
-)
+EMPTY_DIRS = re.compile(r"(proc|sys|dev|run|tmp|var/tmp|var/log|var/cache/apt|var/lib/apt|var/cache/ldconfig)/")
 # Facts of the host that makes the image, and leavings of the package tools.
 DROPPED = re.compile(
     r"etc/(resolv\.conf|hostname|machine-id|apt(/.*)?|dpkg/dpkg\.cfg\.d/99mmdebstrap)"
@@ -62,17 +61,31 @@ SAMPLE_RESULT = {
     "pair-b": "file:old",
 }
 
+SITECUSTOMIZE = """import sys
 
-class HashingWriter(io.RawIOBase):
+if sys.prefix == sys.base_prefix:
+    import site
+
+    _PACKAGES = "%s/lib/python%d.%d/site-packages" % (sys.prefix, *sys.version_info[:2])
+
+    def _getsitepackages(prefixes=None):
+        return [_PACKAGES]
+
+    site.getsitepackages = _getsitepackages
+    site.addsitedir(_PACKAGES)
+"""
+
+
+class HashingWriter:
     """Passes bytes on and keeps their sha256 and number."""
 
-    def __init__(self, sink: BinaryIO) -> None:
+    def __init__(self, sink: IO[bytes]) -> None:
         self.sink, self.sha, self.size = sink, hashlib.sha256(), 0
 
-    def writable(self) -> bool:
-        return True
+    def tell(self) -> int:
+        return self.size
 
-    def write(self, data: Any) -> int:
+    def write(self, data: bytes) -> int:
         self.sha.update(data)
         self.size += len(data)
         self.sink.write(data)
@@ -86,9 +99,7 @@ def blob(work: Path, data: bytes) -> dict[str, Any]:
     return {"digest": f"sha256:{digest}", "size": len(data)}
 
 
-def write_layer(
-    work: Path, what: str, fill: Callable[[tarfile.TarFile], None], compressor: str = "gzip"
-) -> None:
+def write_layer(work: Path, what: str, fill: Callable[[tarfile.TarFile], None], compressor: str = "gzip") -> None:
     """Writes one layer and notes it in the work directory's list of layers."""
     blobs = work / "layout/blobs/sha256"
     blobs.mkdir(parents=True, exist_ok=True)
@@ -97,8 +108,8 @@ def write_layer(
     with open(partial, "wb") as out:
         packer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out)
         assert packer.stdin is not None
-        plain = HashingWriter(packer.stdin)
-        with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[arg-type]
+        plain: Any = HashingWriter(packer.stdin)
+        with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as tar:
             fill(tar)
         packer.stdin.close()
         if packer.wait() != 0:
@@ -178,8 +189,10 @@ def snapshot(work: Path, root: Path, what: str, epoch: int, opaque: tuple[str, .
 
     for path, status in current.items():
         old = before.get(path)
-        same = old is not None and old["identity"] == identity(status)
-        digest = old["digest"] if same else content_digest(root / path, status)
+        if old is not None and old["identity"] == identity(status):
+            digest = old["digest"]
+        else:
+            digest = content_digest(root / path, status)
         facts = [stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid]
         if stat.S_ISREG(status.st_mode):
             facts += [status.st_size, min(int(status.st_mtime), epoch)]
@@ -191,9 +204,7 @@ def snapshot(work: Path, root: Path, what: str, epoch: int, opaque: tuple[str, .
         entries[f"{path}/.wh..wh..opq"] = None
     for path in before:
         parent, _, base = path.rpartition("/")
-        hidden_with_parent = parent and (
-            parent not in current or not stat.S_ISDIR(current[parent].st_mode)
-        )
+        hidden_with_parent = parent and (parent not in current or not stat.S_ISDIR(current[parent].st_mode))
         if path not in current and not hidden_with_parent and not path.startswith(inside):
             entries[f"{parent}/.wh.{base}".lstrip("/")] = None
     for path in list(entries):  # a layer says what its directories are
@@ -264,20 +275,21 @@ def edit(path: Path, *changes: tuple[str, str]) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def chroot(root: Path, *command: str, **more: Any) -> str:
+def chroot(root: Path, *command: str, stderr: int | None = None) -> str:
     environment = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin", "PYTHONHASHSEED": "0", "LC_ALL": "C"}
     done = subprocess.run(
-        ["chroot", str(root), *command], env=environment, check=True, stdout=subprocess.PIPE, **more
+        ["chroot", str(root), *command], env=environment, check=True, stdout=subprocess.PIPE, stderr=stderr
     )
-    return done.stdout.decode()
+    return bytes(done.stdout).decode()
 
 
-def unpack_wheel(wheel: Path, site: Path) -> None:
+def unpack_wheel(wheel: Path, site: Path, epoch: int) -> None:
     """As much of an install as pip and setuptools need: their files, without console scripts."""
     shutil.unpack_archive(str(wheel), site, "zip")
     wheel.unlink()
     for path in sorted(site.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (epoch, epoch))  # the compiled files repeat their sources' times
 
 
 def move_to_usr_local(root: Path, python: str) -> None:
@@ -290,15 +302,16 @@ def move_to_usr_local(root: Path, python: str) -> None:
     wheels = {path.name.split("-")[0]: path for path in root.glob("usr/share/python-wheels/*.whl")}
 
     (root / "usr/local/bin").mkdir(parents=True, exist_ok=True)
+    if library.exists():
+        remove(library)  # with nothing but Debian's empty dist-packages
     shutil.move(root / "usr/lib" / name, library)
     shutil.move(root / "usr/bin" / name, root / "usr/local/bin" / name)
-    distutils = root / "usr/lib/python3/dist-packages"
     site = library / "site-packages"
     site.mkdir()
     for tool in ("pip", "setuptools"):
         if tool in wheels:
-            unpack_wheel(wheels[tool], site)
-    for path in [*library.rglob("__pycache__"), *distutils.parent.rglob("__pycache__")]:
+            unpack_wheel(wheels[tool], site, newest_package(root))
+    for path in list(library.rglob("__pycache__")):
         remove(path)
     # The packages' maintainer scripts would run the interpreter that has just gone.
     installed = chroot(root, "dpkg-query", "-W", "-f", "${Package}\n").split()
@@ -313,24 +326,17 @@ def move_to_usr_local(root: Path, python: str) -> None:
     for left in ("EXTERNALLY-MANAGED", "sitecustomize.py", "_distutils_system_mod.py"):
         remove(library / left)
 
-    # Debian's changes to where packages are looked for and installed, undone.
-    edit(
-        library / "site.py",
-        (
-            r"( +)if is_virtual_environment:\n.*?\n( +)else:\n",
-            r"\1for libdir in libdirs:\n"
-            r"\1    sitepackages.append(os.path.join(prefix, libdir,\n"
-            r"\1        'python%d.%d' % sys.version_info[:2], 'site-packages'))\n"
-            r"\2else:\n",
-        ),
-    )
+    # Debian's changes to where packages are looked for and installed, undone. Its `site` is frozen
+    # into the interpreter, hence sitecustomize; a virtual environment needs and gets nothing of it.
+    put(library / "sitecustomize.py", SITECUSTOMIZE)
+    os.utime(library / "sitecustomize.py", (newest_package(root), newest_package(root)))
     sysconfig = library / "sysconfig/__init__.py"
     edit(
         sysconfig if sysconfig.exists() else library / "sysconfig.py",
         ("prefix_scheme = 'posix_local'", "prefix_scheme = 'posix_prefix'"),
     )
-    for data in library.glob("_sysconfigdata*.py"):
-        edit(data, (r"(': ?'|': ?\n +')/usr(?=/lib/python|/bin'|/lib'|/include|/share|')", r"\1/usr/local"))
+    for data in library.glob("_sysconfigdata__linux_*.py"):
+        edit(data, (r"(': ?'|': ?\n +')/usr(?=/lib/python|/bin'|/lib'|/include|')", r"\1/usr/local"))
 
     bin_dir = root / "usr/local/bin"
     (bin_dir / "python3").symlink_to(name)
@@ -340,8 +346,8 @@ def move_to_usr_local(root: Path, python: str) -> None:
             f"#!/usr/local/bin/{name}\nimport sys\nfrom pip._internal.cli.main import main\n"
             "if __name__ == '__main__':\n    sys.exit(main())\n"
         )
-        for script in ("pip", "pip3", f"pip{python}"):
-            put(bin_dir / script, launcher, 0o755)
+        for command in ("pip", "pip3", f"pip{python}"):
+            put(bin_dir / command, launcher, 0o755)
     # One process, in order: a .pyc's bytes depend on what the interpreter has interned before.
     chroot(root, f"/usr/local/bin/{name}", "-m", "compileall", "-q", f"/usr/local/lib/{name}")
 
@@ -443,9 +449,11 @@ def finish(args: argparse.Namespace) -> None:
 
     layers = json.loads((work / "layers.json").read_text())
     machine = os.uname().machine
-    created = subprocess.run(
-        ["date", "-u", "-d", f"@{epoch}", "+%Y-%m-%dT%H:%M:%SZ"], check=True, stdout=subprocess.PIPE
-    ).stdout.decode().strip()
+    created = (
+        subprocess.run(["date", "-u", "-d", f"@{epoch}", "+%Y-%m-%dT%H:%M:%SZ"], check=True, stdout=subprocess.PIPE)
+        .stdout.decode()
+        .strip()
+    )
     labels = {
         "org.opencontainers.image.title": f"Python {record['python']} on Debian {args.suite}",
         "org.opencontainers.image.version": record["python"],
@@ -467,9 +475,7 @@ def finish(args: argparse.Namespace) -> None:
             "Labels": labels,
         },
         "rootfs": {"type": "layers", "diff_ids": [layer["diff_id"] for layer in layers]},
-        "history": [
-            {"created": created, "created_by": f"python-image: {layer['what']}"} for layer in layers
-        ],
+        "history": [{"created": created, "created_by": f"python-image: {layer['what']}"} for layer in layers],
     }
 
     def encoded(document: Any) -> bytes:

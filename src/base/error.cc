@@ -6,10 +6,12 @@
 
 namespace rundlet::base {
 
-Error&& Error::Because(std::string cause) && {
+Error& Error::Because(std::string cause) & {
   chain_.push_back(std::move(cause));
-  return std::move(*this);
+  return *this;
 }
+
+Error&& Error::Because(std::string cause) && { return std::move(Because(std::move(cause))); }
 
 Error&& Error::Hint(std::string hint) && {
   hint_ = std::move(hint);

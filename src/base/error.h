@@ -31,6 +31,7 @@ class Error : public std::exception {
   }
 
   // Adds the particular cause below everything said so far.
+  Error& Because(std::string cause) &;
   Error&& Because(std::string cause) &&;
   // Attaches advice that works if followed.
   Error&& Hint(std::string hint) &&;

@@ -183,7 +183,7 @@ std::vector<DirEntry> ListDir(int dir, const std::string& path) {
     if (type == DT_UNKNOWN) {
       struct stat info;
       if (fstatat(dirfd(stream.get()), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
-        type = IFTODT(info.st_mode);
+        type = static_cast<unsigned char>(IFTODT(info.st_mode));
       }
     }
     entries.push_back({name, type});

@@ -13,6 +13,8 @@ std::vector<std::string> Split(std::string_view text, char separator);
 std::string Join(const std::vector<std::string>& parts, std::string_view separator);
 std::string_view Trim(std::string_view text);
 
+// "336,776".
+std::string Grouped(uint64_t number);
 // "4.2 MiB".
 std::string HumanBytes(uint64_t bytes);
 // "1.3 ms", "4.2 s", "2 min 10 s".

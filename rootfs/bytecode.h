@@ -1,0 +1,47 @@
+// Bytecode: what an image's interpreter makes of a package directory, kept apart from it.
+//
+// A lower entry (Kind::kLower) holds hard links to a package entry's files plus __pycache__/*.pyc
+// next to them. Its key holds the interpreter's identity, since the image's interpreter wrote the
+// bytecode: it reaches only sandboxes with that very interpreter. The engine runs the compiler
+// between MakeCompileCommand and CommitLower, in a sandbox of the image with the package directory
+// read-only at /env and a staging tree writable at /out.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/cancel.h"
+#include "rootfs/interpreter.h"
+#include "runtime/mount_plan.h"
+#include "store/store.h"
+
+namespace rundlet::rootfs {
+
+std::string LowerKey(std::string_view package_key, const Interpreter& interpreter);
+
+// What to run: no network, no capabilities; standard output is not read, standard error is only for
+// a log. The exit code is 0 when all was done; another one means that bytecode is missing, which is
+// no reason to refuse the package.
+struct CompileCommand {
+  std::vector<runtime::Mount> mounts;  // beyond the image's own
+  std::vector<std::string> argv;
+  std::string input;  // standard input: the program
+};
+
+// `package` is a package entry; `staging` an empty one that becomes the lower. Opens the staging
+// tree to the sandbox's ids (mode 0777; nobody else can reach a staging directory).
+CompileCommand MakeCompileCommand(const store::EntryInfo& package, const Interpreter& interpreter,
+                                  const store::Staging& staging);
+
+// After the sandbox is gone: checks that the staging tree holds nothing but bytecode of the
+// package's modules with an unchecked hash, adds hard links to the package's files and commits. The
+// caller holds the lower's make lease and a use lease on the package. Throws base::Error (kInvalid)
+// naming the first file that should not be there.
+store::EntryInfo CommitLower(store::Store& store, const store::EntryInfo& package,
+                             const Interpreter& interpreter, store::Staging staging);
+
+// "cpython-311" of an interpreter whose ABI is "cp311": the middle of a .pyc file's name.
+std::string CacheTag(const Interpreter& interpreter);
+
+}  // namespace rundlet::rootfs

@@ -1,0 +1,41 @@
+// A distribution: one wheel, exactly known. Names and versions in the spellings of the packaging
+// specifications.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/digest.h"
+
+namespace rundlet::rootfs {
+
+// One locked wheel. A value; whoever builds one from outside bytes calls CheckDistribution.
+struct Distribution {
+  std::string name;      // normalised (PEP 503): "python-dateutil"
+  std::string version;   // as the lock has it: "2.9.0.post0"
+  std::string filename;  // "python_dateutil-2.9.0.post0-py2.py3-none-any.whl"
+  std::string url;       // http or https, without credentials
+  uint64_t size = 0;     // bytes; 0 when the index does not say
+  base::Digest sha256;   // of the wheel file
+
+  std::string Label() const { return name + " " + version; }
+  bool operator==(const Distribution&) const = default;
+};
+
+// Refuses a distribution whose fields do not agree with each other or could not be a file name or a
+// URL we fetch. Throws base::Error (kInvalid).
+void CheckDistribution(const Distribution& distribution);
+
+// PEP 503: lower case, runs of "-", "_" and "." become one "-".
+std::string NormaliseName(std::string_view name);
+// PEP 508: letters, digits, ".", "_", "-"; begins and ends with a letter or digit; at most 128
+// characters.
+bool IsProjectName(std::string_view name);
+
+// The canonical spelling of a PEP 440 version ("1.0.0-RC1" -> "1.0rc1": trailing zeros dropped
+// too), or the text in lower case when it is no such version. For comparing versions, not for
+// showing them.
+std::string CanonicalVersion(std::string_view version);
+
+}  // namespace rundlet::rootfs

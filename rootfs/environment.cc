@@ -1,0 +1,106 @@
+#include "rootfs/environment.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "rootfs/wheel_paths.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+constexpr size_t kLayerLimit = 480;  // the kernel takes 500, the sandbox's own layers included
+
+// Modules of the standard library for which the package index has old backports. site-packages come
+// after the standard library, so the backport is never seen.
+constexpr std::array<std::string_view, 10> kBackported = {
+    "argparse",  "asyncio", "contextvars", "dataclasses", "enum",
+    "ipaddress", "pathlib", "statistics",  "typing",      "uuid"};
+
+std::vector<const InstalledDistribution*> Ordered(const EnvironmentParts& parts) {
+  std::vector<const InstalledDistribution*> ordered;
+  for (const InstalledDistribution& one : parts.distributions) ordered.push_back(&one);
+  const auto rank = [&](const InstalledDistribution* one) {
+    const auto& preferred = parts.preferred;
+    return std::find(preferred.begin(), preferred.end(), one->distribution.name) -
+           preferred.begin();
+  };
+  std::sort(ordered.begin(), ordered.end(), [&](const auto* a, const auto* b) {
+    return std::pair(rank(a), a->distribution.name) < std::pair(rank(b), b->distribution.name);
+  });
+  return ordered;
+}
+
+void CheckParts(const EnvironmentParts& parts) {
+  std::vector<std::string> names;
+  for (const InstalledDistribution& one : parts.distributions)
+    names.push_back(one.distribution.name);
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  const auto refuse = [](base::Fault fault, std::string cause, std::string hint) {
+    throw base::Error(fault, "putting an environment together")
+        .Because(std::move(cause))
+        .Hint(std::move(hint));
+  };
+  if (twice != names.end())
+    refuse(base::Fault::kInvalid, fmt::format("`{}` is in it twice", *twice), "");
+  for (const std::string& name : parts.preferred) {
+    if (!std::binary_search(names.begin(), names.end(), name)) {
+      refuse(base::Fault::kInvalid, fmt::format("`{}` is to be preferred and is not in it", name),
+             "");
+    }
+  }
+  if (names.size() + 1 > kLayerLimit) {
+    refuse(base::Fault::kHost,
+           fmt::format("it has {} distributions, more than {}", names.size(), kLayerLimit - 1),
+           "divide the step, so that each part needs fewer packages");
+  }
+}
+
+}  // namespace
+
+Environment Compose(const EnvironmentParts& parts) {
+  CheckParts(parts);
+  Environment environment;
+  base::Sha256 hash;
+  hash.AddField("environment 1");
+  hash.AddField(parts.interpreter.identity.hex());
+  hash.AddField(parts.venv_key);
+  for (const InstalledDistribution* one : Ordered(parts)) {
+    hash.AddField(one->package.key);
+    const store::EntryInfo& entry = one->lower.has_value() ? *one->lower : one->package;
+    environment.lowers.push_back(store::Store::PathOf(entry.kind, entry.key));
+  }
+  environment.lowers.push_back(store::Store::PathOf(store::Kind::kSkeleton, parts.venv_key));
+  environment.digest = hash.Finish();
+  return environment;
+}
+
+runtime::Mount EnvironmentMount(const Environment& environment) {
+  return {std::string(kEnvironmentPrefix), runtime::Layers{environment.lowers, false, false}};
+}
+
+std::vector<std::string> CheckEnvironment(store::Store& store, const EnvironmentParts& parts) {
+  CheckParts(parts);
+  std::vector<DistributionFiles> files;
+  std::vector<std::string> warnings;
+  for (const InstalledDistribution* one : Ordered(parts)) {
+    files.push_back(
+        {one->distribution.Label(), one->distribution.name, ReadPackageFiles(store, one->package)});
+    for (const std::string& name : ReadPackageMeta(one->package).top_level) {
+      if (std::find(kBackported.begin(), kBackported.end(), name) == kBackported.end()) continue;
+      warnings.push_back(fmt::format("`{}` brings `{}`, which Python's own standard library hides",
+                                     one->distribution.Label(), name));
+    }
+  }
+  for (const Collision& collision : FindCollisions(files, {parts.preferred})) {
+    warnings.push_back(fmt::format("`{}` of `{}` is hidden by that of `{}`",
+                                   base::Printable(collision.path), collision.loser,
+                                   collision.winner));
+  }
+  return warnings;
+}
+
+}  // namespace rundlet::rootfs

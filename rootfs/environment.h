@@ -1,0 +1,52 @@
+// Environments: an interpreter and an ordered stack of package directories, mounted read-only at
+// /env.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/digest.h"
+#include "rootfs/collisions.h"
+#include "rootfs/distribution.h"
+#include "rootfs/interpreter.h"
+#include "runtime/mount_plan.h"
+#include "store/store.h"
+
+namespace rundlet::rootfs {
+
+// One distribution as it is in the store.
+struct InstalledDistribution {
+  Distribution distribution;
+  store::EntryInfo package;
+  std::optional<store::EntryInfo> lower;  // with bytecode; the package itself is used when absent
+};
+
+struct EnvironmentParts {
+  Interpreter interpreter;
+  std::string venv_key;                              // of EnsureVenv
+  std::vector<InstalledDistribution> distributions;  // in any order, each name once
+  std::vector<std::string> preferred;  // names of distributions that lie on top of the others
+};
+
+struct Environment {
+  base::Digest
+      digest;  // equal parts, whatever their order, give equal digests; bytecode does not count
+  std::vector<std::string>
+      lowers;  // relative to the state directory, topmost first, the venv's skeleton last
+};
+
+// Puts an environment together: a pure function, cheap enough for every start. Preferred
+// distributions come first, then all by name. Throws base::Error (kInvalid) for a name that is
+// there twice or a preferred one that is not there; (kHost) for more than 480 layers, which
+// overlayfs cannot take.
+Environment Compose(const EnvironmentParts& parts);
+
+// The mount for it.
+runtime::Mount EnvironmentMount(const Environment& environment);
+
+// Reads the RECORDs and throws when two distributions collide (collisions.h); returns what is worth
+// a warning in words. The result depends on the environment's digest alone: keep it under that.
+std::vector<std::string> CheckEnvironment(store::Store& store, const EnvironmentParts& parts);
+
+}  // namespace rundlet::rootfs

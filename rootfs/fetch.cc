@@ -1,0 +1,192 @@
+#include "rootfs/fetch.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
+#include <span>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+constexpr size_t kBatch = 64;  // wheels a job: each is an open descriptor here and in the worker
+
+// A wheel on its way: held by its make lease, written into its staging directory.
+struct Arriving {
+  size_t index = 0;  // into the caller's list
+  const Distribution* distribution = nullptr;
+  store::Lease lease;
+  std::optional<store::Staging> staging;
+  base::UniqueFd file;
+};
+
+std::vector<Arriving> Begin(store::Store& store, const std::vector<Distribution>& distributions,
+                            const base::CancelToken* cancel) {
+  // Make leases are taken in the order of their keys, so that two processes cannot wait for each
+  // other.
+  std::vector<size_t> order(distributions.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return distributions[a].sha256 < distributions[b].sha256; });
+  std::vector<Arriving> arriving;
+  std::optional<base::Digest> last;
+  for (const size_t index : order) {
+    const Distribution& distribution = distributions[index];
+    const std::string key = distribution.sha256.hex();
+    if (last == distribution.sha256 || store.Find(store::Kind::kWheel, key)) continue;
+    last = distribution.sha256;
+    store::Lease lease = store.Make(store::Kind::kWheel, key, cancel);
+    if (store.Find(store::Kind::kWheel, key)) continue;
+    arriving.push_back({index, &distribution, std::move(lease), std::nullopt, {}});
+  }
+  return arriving;
+}
+
+void Open(store::Store& store, Arriving& wheel) {
+  CheckDistribution(*wheel.distribution);
+  wheel.staging = store.NewStaging();
+  wheel.file = base::OpenAt(wheel.staging->tree(), wheel.distribution->filename,
+                            O_RDWR | O_CREAT | O_EXCL, 0644);
+}
+
+base::Error Failure(const Distribution& distribution, base::Fault fault, const std::string& cause) {
+  base::Error error(fault, fmt::format("fetching `{}` from `{}`", distribution.Label(),
+                                       UrlHost(distribution.url)));
+  error.Because(base::Printable(cause));
+  if (fault == base::Fault::kHost) {
+    error.SetHint("check the network, the proxy and the CA bundle of this host (`rundlet doctor`)");
+  }
+  return error;
+}
+
+// The worker is not believed: the bytes are hashed once more here.
+store::NewEntry Finish(Arriving& wheel) {
+  const Distribution& distribution = *wheel.distribution;
+  if (lseek(wheel.file.get(), 0, SEEK_SET) < 0)
+    base::ThrowErrno("reading `{}`", distribution.filename);
+  const base::Digest digest = base::DigestOfFile(wheel.file.get());
+  if (digest != distribution.sha256) {
+    throw Failure(
+        distribution, base::Fault::kInvalid,
+        fmt::format("its sha256 is {}, the lock says {}", digest.hex(), distribution.sha256.hex()));
+  }
+  wheel.file.reset();
+  store::Normalise(wheel.staging->tree());
+  store::EntryInfo info;
+  info.kind = store::Kind::kWheel;
+  info.key = distribution.sha256.hex();
+  info.name = distribution.Label();
+  info.meta = nlohmann::json({{"version", 1}, {"filename", distribution.filename}}).dump();
+  const store::Manifest manifest = store::ManifestOf(wheel.staging->tree());
+  info.output = manifest.digest();
+  info.bytes = manifest.bytes;
+  info.files = manifest.files;
+  return {std::move(*wheel.staging), std::move(info)};
+}
+
+std::optional<base::Error> ReadItem(const nlohmann::json& item, const Distribution& distribution) {
+  if (item.value("ok", false)) return std::nullopt;
+  const bool host = item.value("fault", 0) == static_cast<int>(base::Fault::kHost);
+  return Failure(distribution, host ? base::Fault::kHost : base::Fault::kInvalid,
+                 item.value("cause", std::string("the download failed")));
+}
+
+// Fetches one batch and commits what arrived. Returns the first failure.
+std::optional<base::Error> FetchBatch(store::Store& store, WorkerClient& workers,
+                                      std::span<Arriving> batch, const NetworkSettings& network,
+                                      const ProgressCallback& progress,
+                                      const base::CancelToken* cancel) {
+  nlohmann::json items = nlohmann::json::array();
+  WorkerJob job;
+  job.command = "fetch";
+  for (Arriving& wheel : batch) {
+    Open(store, wheel);
+    const Distribution& one = *wheel.distribution;
+    items.push_back({{"url", one.url}, {"size", one.size}, {"sha256", one.sha256.hex()}});
+    job.files.push_back(wheel.file.get());
+  }
+  job.request = nlohmann::json({{"items", std::move(items)}}).dump();
+  AddNetwork(network, job);
+  const auto translated = [&](const WorkerProgress& one) {
+    if (progress && one.item < batch.size()) progress({batch[one.item].index, one.done, one.total});
+  };
+  const nlohmann::json answer =
+      nlohmann::json::parse(workers.Run(job, translated, cancel), nullptr, false);
+  const bool good = answer.is_object() && answer.contains("items") && answer["items"].is_array() &&
+                    answer["items"].size() == batch.size();
+  if (!good)
+    throw base::Error(base::Fault::kBug, "fetching wheels")
+        .Because("the worker's answer is malformed");
+  std::vector<store::NewEntry> arrived;
+  std::optional<base::Error> failure;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    std::optional<base::Error> error = ReadItem(answer["items"][i], *batch[i].distribution);
+    if (!error.has_value()) {
+      arrived.push_back(Finish(batch[i]));
+    } else if (!failure.has_value()) {
+      failure = std::move(error);
+    }
+  }
+  if (!arrived.empty()) store.CommitAll(std::move(arrived));
+  return failure;
+}
+
+}  // namespace
+
+void FetchWheels(store::Store& store, WorkerClient& workers,
+                 const std::vector<Distribution>& distributions, const NetworkSettings& network,
+                 const ProgressCallback& progress, const base::CancelToken* cancel) {
+  std::vector<Arriving> arriving = Begin(store, distributions, cancel);
+  for (size_t at = 0; at < arriving.size(); at += kBatch) {
+    const std::span batch = std::span(arriving).subspan(at, std::min(kBatch, arriving.size() - at));
+    const auto failure = FetchBatch(store, workers, batch, network, progress, cancel);
+    if (failure.has_value()) throw base::Error(*failure);
+  }
+}
+
+std::string WheelFile(const store::EntryInfo& wheel) {
+  const nlohmann::json meta = nlohmann::json::parse(wheel.meta, nullptr, false);
+  const bool good = meta.is_object() && meta.contains("filename") && meta["filename"].is_string();
+  const std::string name = good ? meta["filename"].get<std::string>() : "";
+  if (!base::IsPlainRelative(name) || name.find('/') != name.npos) {
+    throw base::Error(base::Fault::kBug, fmt::format("reading wheel entry `{}`", wheel.key))
+        .Because("its record does not name its file");
+  }
+  return name;
+}
+
+void AddNetwork(const NetworkSettings& network, WorkerJob& job) {
+  nlohmann::json document = nlohmann::json::parse(job.request);
+  job.network = runtime::Network::kHost;
+  document["proxy"] = network.proxy;
+  document["no_proxy"] = network.no_proxy;
+  document["private_hosts"] = network.private_hosts;
+  if (network.ca_bundle >= 0) {
+    document["ca_bundle"] = job.files.size();
+    job.files.push_back(network.ca_bundle);
+  }
+  job.request = document.dump();
+}
+
+std::string UrlHost(const std::string& url) {
+  const size_t start = url.find("://");
+  if (start == url.npos) return base::Printable(url);
+  std::string host = url.substr(start + 3);
+  host = host.substr(0, host.find_first_of("/?#"));
+  host = host.substr(host.rfind('@') + 1);  // the whole when there is none
+  // The port; but not a colon inside "[::1]".
+  if (const size_t colon = host.rfind(':');
+      colon != host.npos && host.find(']', colon) == host.npos) {
+    host.resize(colon);
+  }
+  return base::Printable(host);
+}
+
+}  // namespace rundlet::rootfs

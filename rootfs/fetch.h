@@ -1,0 +1,42 @@
+// Downloading wheels into the store.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/cancel.h"
+#include "rootfs/distribution.h"
+#include "rootfs/worker_client.h"
+#include "store/store.h"
+
+namespace rundlet::rootfs {
+
+// How this host reaches the network: the administrator's settings, never a request's.
+struct NetworkSettings {
+  int ca_bundle = -1;  // open descriptor of a PEM file, borrowed; -1: none, TLS then fails closed
+  std::string proxy;   // URL; empty: none
+  std::vector<std::string> no_proxy;  // hosts and domains reached without it, or "*"
+  std::vector<std::string>
+      private_hosts;  // the configured indexes' hosts: may have inner addresses
+};
+
+// Puts every wheel that is not there yet into the store: Kind::kWheel, keyed by its sha256, its
+// tree the one file under the name of whoever brought it first (WheelFile says it). Size and digest
+// are checked by the worker and again here. Wheels that arrived stay when another one fails.
+// `progress` counts items of `distributions`. The caller holds use leases. Throws base::Error
+// (kHost: network; kInvalid: other bytes than locked) naming the wheel and the host; Cancelled.
+void FetchWheels(store::Store& store, WorkerClient& workers,
+                 const std::vector<Distribution>& distributions, const NetworkSettings& network,
+                 const ProgressCallback& progress, const base::CancelToken* cancel);
+
+// Name of the one file in a wheel entry's tree.
+std::string WheelFile(const store::EntryInfo& wheel);
+
+// Gives a job of a worker that uses the network these settings: fields of its request, which is
+// there already, and the descriptor of the CA bundle as its last file.
+void AddNetwork(const NetworkSettings& network, WorkerJob& job);
+
+// "index.example": the host of a URL without its port, for messages and for private_hosts.
+std::string UrlHost(const std::string& url);
+
+}  // namespace rundlet::rootfs

@@ -1,0 +1,81 @@
+// Images: what rundlet knows of each, by name, and how one becomes the root of a sandbox.
+//
+// A record is a file images/<name>.json of the state directory, of our own schema; the layers are
+// entries of the store. Removing a record leaves the layers to the store's garbage collection. All
+// functions throw base::Error.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/digest.h"
+#include "base/fd.h"
+#include "rootfs/interpreter.h"
+#include "rootfs/layer.h"
+#include "rootfs/oci.h"
+#include "rootfs/worker_client.h"
+#include "runtime/mount_plan.h"
+#include "store/store.h"
+
+namespace rundlet::rootfs {
+
+struct Image {
+  std::string name;
+  // Of the image's manifest; for docker's archives, which have none, of its config (docker's "image
+  // id").
+  base::Digest manifest_digest;
+  std::vector<base::Digest>
+      layers;  // diff ids, bottom first; only those of which something shows through
+  ImageConfig config;
+  Interpreter interpreter;  // all empty until it was probed
+  bool operator==(const Image&) const = default;
+};
+
+// Refuses a name that is not of the form [a-z0-9][a-z0-9._/:@-]*, at most 200 bytes.
+void CheckImageName(std::string_view name);
+
+// An image whose layers are in the store, kept there while this lives. Save the image before
+// letting go.
+struct ImportedImage {
+  Image image;
+  std::vector<store::Lease> leases;
+};
+
+struct ImportProgress {
+  size_t layer = 0;  // its number from the bottom, from 0
+  size_t layers = 0;
+  base::Digest diff_id;
+  LayerState state = LayerState::kPresent;
+  uint64_t done = 0;  // bytes of the layer's blob
+  uint64_t total = 0;
+};
+// Called from several threads, one at a time.
+using ImportProgressCallback = std::function<void(const ImportProgress&)>;
+
+// Takes an image from an OCI image layout (an open directory), or from a tar archive of one, or
+// from what `docker save` writes (an open regular file, plain, gzip or zstd). `source` was opened
+// by whoever asked, with their rights. The image for this host's platform is chosen; `name` also
+// chooses when there are several. Layers that the store lacks are unpacked, two at a time: `worker`
+// is used from two threads at once. The interpreter stays empty and nothing is saved. Throws
+// base::Error, base::Cancelled.
+ImportedImage ImportImage(store::Store& store, WorkerClient& worker, const std::string& name,
+                          base::UniqueFd source, const ImportProgressCallback& progress,
+                          const base::CancelToken* cancel);
+
+// Creates or atomically replaces the record; it survives a power cut.
+void SaveImage(store::Store& store, const Image& image);
+// An image that is not there is an error (kInvalid) that names the closest or all there are.
+Image FindImage(store::Store& store, const std::string& name);
+std::vector<Image> ListImages(store::Store& store);  // by name
+void RemoveImage(store::Store& store, const std::string& name);
+
+// The root of a sandbox made from the image: its layers under the skeleton with a writable layer on
+// top, /proc, /dev, and scratch at /tmp.
+std::vector<runtime::Mount> ImageMounts(const Image& image, const std::string& skeleton_key,
+                                        runtime::ProcView proc);
+
+}  // namespace rundlet::rootfs

@@ -1,0 +1,54 @@
+// Reading JSON field by field: every value is looked at for type and size before it is used.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+
+namespace rundlet::rootfs {
+
+// Who wrote a document, and so whose fault it is when it is wrong: kInvalid for a user's image,
+// kBug for our workers' answers, kHost for our own records.
+struct DocumentOrigin {
+  std::string what;  // "reading the image's index"
+  base::Fault fault = base::Fault::kInvalid;
+};
+
+// Strict: one value, valid UTF-8, no key twice in an object, at most 64 levels. Throws base::Error.
+nlohmann::json ParseJson(std::string_view bytes, const DocumentOrigin& origin);
+
+// A view of a JSON object; borrows it and the origin. Every function throws base::Error when a
+// field is not what it should be. A null counts as absent.
+class Fields {
+ public:
+  Fields(const nlohmann::json& object, const DocumentOrigin& origin);
+
+  bool Has(const char* key) const;
+  std::string Text(const char* key, size_t limit = 4096) const;         // not empty, no NUL
+  std::string TextOrEmpty(const char* key, size_t limit = 4096) const;  // absent: ""
+  uint64_t Number(const char* key) const;
+  bool Flag(const char* key) const;
+  base::Digest DigestAt(const char* key) const;
+  const nlohmann::json& List(const char* key, size_t limit) const;
+  std::vector<std::string> TextsOrEmpty(const char* key, size_t limit) const;  // absent: {}
+  Fields Object(const char* key) const;
+
+  base::Error Refuse(std::string why) const;
+
+ private:
+  const nlohmann::json& At(const char* key) const;
+
+  const nlohmann::json& object_;
+  const DocumentOrigin& origin_;
+};
+
+// One value as a text or a digest, for the elements of lists.
+std::string TextOf(const nlohmann::json& value, const DocumentOrigin& origin, size_t limit = 4096);
+base::Digest DigestOf(const nlohmann::json& value, const DocumentOrigin& origin);
+
+}  // namespace rundlet::rootfs

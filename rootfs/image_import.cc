@@ -1,0 +1,231 @@
+// ImportImage: source -> documents -> layers. Each document is read by a worker; what to read next
+// is decided here, on checked values only.
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "rootfs/image.h"
+#include "rootfs/image_reading.h"
+#include "rootfs/image_source.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+constexpr int kIndexDepth = 3;
+constexpr size_t kUnpackers = 2;
+
+// What the documents say, before any layer was looked at.
+struct Contents {
+  base::Digest digest;
+  ImageConfig config;
+  std::vector<LayerSource> layers;  // bottom first
+};
+
+base::Error Refuse(std::string why) {
+  return base::Error(base::Fault::kInvalid, "reading the image").Because(std::move(why));
+}
+
+std::string BlobPath(const base::Digest& digest) { return "blobs/sha256/" + digest.hex(); }
+
+FileRange FindMember(ImageSource& source, const std::string& path) {
+  if (const auto found = source.Find(path)) return *found;
+  throw Refuse(fmt::format("`{}` is missing", base::Printable(path)));
+}
+
+// Follows nested indexes down to the manifest for this host.
+std::pair<Descriptor, Manifest> FindManifest(ImageSource& source, DocumentReader& reader,
+                                             const std::string& name) {
+  ManifestOrIndex document = reader.ReadTopIndex(FindMember(source, "index.json"));
+  for (int depth = 1; depth <= kIndexDepth; ++depth) {
+    const Index* index = std::get_if<Index>(&document);
+    // Only the first document is not vouched for by a descriptor, and it has to be an index.
+    if (index == nullptr) throw Refuse("`index.json` is no image index");
+    const Descriptor chosen = ChooseManifest(*index, name);
+    document = reader.ReadManifest(FindMember(source, BlobPath(chosen.digest)), chosen);
+    if (const Manifest* manifest = std::get_if<Manifest>(&document)) return {chosen, *manifest};
+  }
+  throw Refuse(fmt::format("its indexes are nested deeper than {}", kIndexDepth));
+}
+
+Contents ReadLayout(ImageSource& source, DocumentReader& reader, const std::string& name) {
+  const auto [descriptor, manifest] = FindManifest(source, reader, name);
+  const ConfigDocument config =
+      reader.ReadConfig(FindMember(source, BlobPath(manifest.config.digest)), manifest.config);
+  if (config.diff_ids.size() != manifest.layers.size()) {
+    throw Refuse(fmt::format("its manifest has {} layers, its config {}", manifest.layers.size(),
+                             config.diff_ids.size()));
+  }
+  Contents contents{descriptor.digest, config.config, {}};
+  for (size_t i = 0; i < manifest.layers.size(); ++i) {
+    const Descriptor& layer = manifest.layers[i];
+    const FileRange blob = FindMember(source, BlobPath(layer.digest));
+    if (blob.size != layer.size) {
+      throw Refuse(fmt::format("layer `sha256:{}` has {} bytes, its descriptor says {}",
+                               layer.digest.hex(), blob.size, layer.size));
+    }
+    contents.layers.push_back({config.diff_ids[i], blob, layer.digest,
+                               std::string(CompressionOfMediaType(layer.media_type)), ""});
+  }
+  return contents;
+}
+
+Contents ReadDockerArchive(ImageSource& source, DocumentReader& reader, const std::string& name) {
+  const std::vector<DockerImage> images =
+      reader.ReadDockerManifest(FindMember(source, "manifest.json"));
+  const DockerImage& image = ChooseImage(images, name);
+  Contents contents;
+  const ConfigDocument config =
+      reader.ReadDockerConfig(FindMember(source, image.config), contents.digest);
+  if (config.diff_ids.size() != image.layers.size()) {
+    throw Refuse(fmt::format("its manifest has {} layers, its config {}", image.layers.size(),
+                             config.diff_ids.size()));
+  }
+  contents.config = config.config;
+  for (size_t i = 0; i < image.layers.size(); ++i) {
+    contents.layers.push_back(
+        {config.diff_ids[i], FindMember(source, image.layers[i]), std::nullopt, "", ""});
+  }
+  return contents;
+}
+
+// Archives from before docker 1.10: a folder a layer, chained by parent, without diff ids.
+Contents ReadLegacyArchive(ImageSource& source, DocumentReader& reader, const std::string& name) {
+  const std::vector<LegacyTop> tops = reader.ReadRepositories(FindMember(source, "repositories"));
+  std::vector<DockerImage> images;
+  for (const LegacyTop& top : tops) images.push_back({top.id, {}, {top.name}});
+  std::string id = ChooseImage(images, name).config;
+  Contents contents;
+  std::set<std::string> seen;
+  while (!id.empty()) {
+    if (!seen.insert(id).second) throw Refuse("its layers are their own parents");
+    if (seen.size() > kMaxLayers) throw Refuse("it has too many layers");
+    base::Digest digest;
+    const LegacyLayer layer = reader.ReadLegacyLayer(FindMember(source, id + "/json"), digest);
+    if (contents.layers.empty()) {
+      contents.digest = digest;
+      contents.config = layer.config;
+    }
+    const FileRange blob = FindMember(source, id + "/layer.tar");
+    contents.layers.push_back({reader.ReadDiffId(blob), blob, std::nullopt, "", ""});
+    id = layer.parent;
+  }
+  std::reverse(contents.layers.begin(), contents.layers.end());
+  return contents;
+}
+
+Contents ReadContents(ImageSource& source, DocumentReader& reader, const std::string& name) {
+  if (source.Find("index.json")) return ReadLayout(source, reader, name);
+  if (source.Find("manifest.json")) return ReadDockerArchive(source, reader, name);
+  if (source.Find("repositories")) return ReadLegacyArchive(source, reader, name);
+  throw Refuse(
+      "it is neither an OCI image layout (`index.json`) nor an archive of `docker save` "
+      "(`manifest.json`)");
+}
+
+// Takes layers one after another, in up to kUnpackers threads. After a failure no new one is begun.
+class LayerQueue {
+ public:
+  LayerQueue(store::Store& store, WorkerClient& worker, const std::vector<LayerSource>& sources,
+             const ImportProgressCallback& progress, const base::CancelToken* cancel)
+      : store_(store),
+        worker_(worker),
+        sources_(sources),
+        progress_(progress),
+        cancel_(cancel),
+        held_(sources.size()) {}
+
+  std::vector<std::optional<HeldLayer>> Run() {
+    {
+      std::vector<std::jthread> others;
+      for (size_t i = 1; i < std::min(kUnpackers, sources_.size()); ++i) {
+        others.emplace_back([this] { Work(); });
+      }
+      Work();
+    }
+    if (failure_) std::rethrow_exception(failure_);
+    return std::move(held_);
+  }
+
+ private:
+  void Work() {
+    while (true) {
+      const size_t number = next_++;
+      if (number >= sources_.size()) return;
+      try {
+        if (cancel_ != nullptr) cancel_->ThrowIfCancelled();
+        held_[number] = EnsureLayer(
+            store_, worker_, sources_[number],
+            [&](LayerState state, uint64_t done, uint64_t total) {
+              Report(number, state, done, total);
+            },
+            cancel_);
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        if (!failure_) failure_ = std::current_exception();
+        next_ = sources_.size();
+      }
+    }
+  }
+
+  void Report(size_t number, LayerState state, uint64_t done, uint64_t total) {
+    if (!progress_) return;
+    const std::lock_guard lock(mutex_);
+    progress_({number, sources_.size(), sources_[number].diff_id, state, done, total});
+  }
+
+  store::Store& store_;
+  WorkerClient& worker_;
+  const std::vector<LayerSource>& sources_;
+  const ImportProgressCallback& progress_;
+  const base::CancelToken* cancel_;
+  std::vector<std::optional<HeldLayer>> held_;  // each element is one thread's at a time
+  std::atomic<size_t> next_{0};
+  std::mutex mutex_;
+  std::exception_ptr failure_;
+};
+
+}  // namespace
+
+ImportedImage ImportImage(store::Store& store, WorkerClient& worker, const std::string& name,
+                          base::UniqueFd source_fd, const ImportProgressCallback& progress,
+                          const base::CancelToken* cancel) {
+  CheckImageName(name);
+  try {
+    ImageSource source(store, worker, std::move(source_fd), cancel);
+    DocumentReader reader(worker, cancel);
+    Contents contents = ReadContents(source, reader, name);
+    CheckPlatform(contents.config);
+    for (size_t i = 0; i < contents.layers.size(); ++i) {
+      contents.layers[i].label =
+          fmt::format("{}, layer {} of {}", name, i + 1, contents.layers.size());
+    }
+    ImportedImage imported;
+    imported.image.name = name;
+    imported.image.manifest_digest = contents.digest;
+    imported.image.config = contents.config;
+    std::vector<std::optional<HeldLayer>> held =
+        LayerQueue(store, worker, contents.layers, progress, cancel).Run();
+    for (size_t i = 0; i < held.size(); ++i) {
+      if (held[i]->hides_lower) {
+        imported.image.layers.clear();
+        imported.leases.clear();
+      }
+      imported.image.layers.push_back(contents.layers[i].diff_id);
+      imported.leases.push_back(std::move(held[i]->lease));
+    }
+    return imported;
+  } catch (base::Error& error) {
+    error.While(fmt::format("importing image `{}`", name));
+    throw;
+  }
+}
+
+}  // namespace rundlet::rootfs

@@ -1,0 +1,151 @@
+#include "rootfs/layer.h"
+
+#include <fcntl.h>
+#include <sys/xattr.h>
+
+#include <climits>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "rootfs/image_fields.h"
+#include "rootfs/layer_path.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+using nlohmann::json;
+using store::Kind;
+
+constexpr size_t kOpaqueLimit = 1'500'000;
+
+// What a worker says about a layer it unpacked.
+struct Answer {
+  base::Digest blob;
+  base::Digest diff_id;
+  std::string compression;
+  std::vector<std::string> opaque;
+};
+
+Answer ReadAnswer(const std::string& text) {
+  const DocumentOrigin origin{"reading a worker's answer on a layer", base::Fault::kBug};
+  const json value = ParseJson(text, origin);
+  const Fields fields(value, origin);
+  Answer answer{
+      fields.DigestAt("blob"), fields.DigestAt("diff_id"), fields.Text("compression"), {}};
+  for (const json& element : fields.List("opaque", kOpaqueLimit)) {
+    const auto path = DecodePath(TextOf(element, origin, size_t{3} * PATH_MAX));
+    if (!path || (*path != "." && !base::IsPlainRelative(*path))) {
+      throw fields.Refuse("a directory's name is not beneath the layer");
+    }
+    answer.opaque.push_back(*path);
+  }
+  return answer;
+}
+
+void Compare(const Answer& answer, const LayerSource& source) {
+  const auto refuse = [](std::string why) {
+    return base::Error(base::Fault::kInvalid, "checking the layer").Because(std::move(why));
+  };
+  if (source.blob_digest && answer.blob != *source.blob_digest) {
+    throw refuse(fmt::format("it was altered: its digest is `sha256:{}`, not `sha256:{}`",
+                             answer.blob.hex(), source.blob_digest->hex()));
+  }
+  if (answer.diff_id != source.diff_id) {
+    throw refuse(fmt::format("its content is not what the image's config says: `sha256:{}`",
+                             answer.diff_id.hex()));
+  }
+  if (!source.compression.empty() && answer.compression != source.compression) {
+    throw refuse(fmt::format("its media type says compression `{}`, it has `{}`",
+                             source.compression, base::Printable(answer.compression)));
+  }
+}
+
+// Only the initial user namespace can set it, so the worker could not. A root that hides what is
+// below means nothing to overlayfs; whoever stacks the layers leaves the lower ones out.
+void MarkOpaque(int tree, const std::vector<std::string>& directories) {
+  for (const std::string& path : directories) {
+    const base::UniqueFd dir = base::OpenAt(tree, path, O_RDONLY | O_DIRECTORY);
+    if (fsetxattr(dir.get(), "trusted.overlay.opaque", "y", 1, 0) < 0) {
+      base::ThrowErrno("marking `{}` opaque", base::Printable(path));
+    }
+  }
+}
+
+void Unpack(store::Store& store, WorkerClient& worker, const LayerSource& source,
+            const LayerProgress& progress, const base::CancelToken* cancel) {
+  store::Staging staging = store.NewStaging();
+  WorkerJob job;
+  job.command = "unpack-layer";
+  job.request =
+      json{{"offset", source.blob.offset}, {"size", source.blob.size}, {"item", 0}}.dump();
+  job.files = {source.blob.fd};
+  job.mounts = {{"/out", runtime::StorePath{staging.tree_path(), true, true}}};
+  job.privilege = runtime::Privilege::kUnpacker;
+  const auto report = [&](const WorkerProgress& now) {
+    progress(LayerState::kUnpacking, now.done, now.total);
+  };
+  progress(LayerState::kUnpacking, 0, source.blob.size);
+  const Answer answer = ReadAnswer(worker.Run(job, report, cancel));
+  Compare(answer, source);
+  MarkOpaque(staging.tree(), answer.opaque);
+  if (cancel != nullptr) cancel->ThrowIfCancelled();
+
+  bool hides_lower = false;
+  for (const std::string& path : answer.opaque) hides_lower |= path == ".";
+  const store::Manifest manifest = store::ManifestOf(staging.tree());
+  store::EntryInfo info;
+  info.kind = Kind::kLayer;
+  info.key = source.diff_id.hex();
+  info.name = source.label;
+  // "form": uppers and lowers of the rootless engine will carry user.overlay.* instead; the two
+  // must never be mixed.
+  info.meta = json{{"version", 1}, {"form", "trusted"}, {"hides_lower", hides_lower}}.dump();
+  info.output = manifest.digest();
+  info.bytes = manifest.bytes;
+  info.files = manifest.files;
+  store.Commit(std::move(staging), std::move(info));
+}
+
+bool HidesLower(const store::EntryInfo& info) {
+  const DocumentOrigin origin{fmt::format("reading the record of layer `{}`", info.key),
+                              base::Fault::kHost};
+  const json value = ParseJson(info.meta, origin);
+  const Fields fields(value, origin);
+  if (fields.Number("version") != 1 || fields.Text("form") != "trusted") {
+    throw fields.Refuse("another version of rundlet unpacked it");
+  }
+  return fields.Flag("hides_lower");
+}
+
+}  // namespace
+
+HeldLayer EnsureLayer(store::Store& store, WorkerClient& worker, const LayerSource& source,
+                      const LayerProgress& progress, const base::CancelToken* cancel) {
+  const std::string key = source.diff_id.hex();
+  store::Lease use = store.Use(Kind::kLayer, key);
+  LayerState state = LayerState::kPresent;
+  std::optional<store::EntryInfo> info = store.Find(Kind::kLayer, key);
+  if (!info) {
+    const auto on_wait = [&] { progress(LayerState::kWaiting, 0, 0); };
+    const store::Lease make = store.Make(Kind::kLayer, key, cancel, on_wait);
+    if (!store.Find(Kind::kLayer, key)) {
+      state = LayerState::kDone;
+      try {
+        Unpack(store, worker, source, progress, cancel);
+      } catch (base::Error& error) {
+        error.While(fmt::format("unpacking layer `sha256:{}`", key));
+        throw;
+      }
+    }
+    info = store.Find(Kind::kLayer, key);
+    RUNDLET_CHECK(info.has_value());
+  }
+  progress(state, source.blob.size, source.blob.size);
+  return {HidesLower(*info), std::move(use)};
+}
+
+}  // namespace rundlet::rootfs

@@ -1,0 +1,47 @@
+// Layers in the store: each unpacked once, by diff id, whatever images share it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/cancel.h"
+#include "base/digest.h"
+#include "rootfs/worker_client.h"
+#include "store/store.h"
+
+namespace rundlet::rootfs {
+
+// Part of an open regular file, which somebody else keeps open.
+struct FileRange {
+  int fd = -1;
+  uint64_t offset = 0;
+  uint64_t size = 0;
+};
+
+struct LayerSource {
+  base::Digest diff_id;
+  FileRange blob;
+  std::optional<base::Digest> blob_digest;  // absent in docker's archives
+  std::string compression;  // what the media type says: "none", "gzip", "zstd"; empty: not said
+  std::string label;        // for people: "python:3.11-slim, layer 2 of 4"
+};
+
+enum class LayerState { kPresent, kWaiting, kUnpacking, kDone };
+using LayerProgress = std::function<void(LayerState state, uint64_t done, uint64_t total)>;
+
+// A layer in the store, kept from being pruned while this lives.
+struct HeldLayer {
+  bool hides_lower = false;  // an opaque root: nothing of the layers below shows through
+  store::Lease lease;
+};
+
+// Finds the layer, or waits for whoever makes it, or unpacks it in a worker, compares both digests
+// with what the image says, and commits it. `worker` is asked from the calling thread only. Throws
+// base::Error, also for a layer that is not what the image says; then nothing of it stays. Throws
+// base::Cancelled.
+HeldLayer EnsureLayer(store::Store& store, WorkerClient& worker, const LayerSource& source,
+                      const LayerProgress& progress, const base::CancelToken* cancel);
+
+}  // namespace rundlet::rootfs

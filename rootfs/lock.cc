@@ -1,0 +1,96 @@
+#include "rootfs/lock.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+constexpr int kVersion = 1;
+constexpr size_t kDistributionLimit = 5000;
+
+Distribution DecodeDistribution(const nlohmann::json& item) {
+  Distribution distribution;
+  item.at("name").get_to(distribution.name);
+  item.at("version").get_to(distribution.version);
+  item.at("filename").get_to(distribution.filename);
+  item.at("url").get_to(distribution.url);
+  item.at("size").get_to(distribution.size);
+  const auto digest = base::Digest::Parse(item.at("sha256").get<std::string>());
+  if (item.size() != 6 || !digest.has_value()) {
+    throw base::Error(base::Fault::kInvalid, "reading a lock")
+        .Because("a distribution has unknown or bad fields");
+  }
+  distribution.sha256 = *digest;
+  CheckDistribution(distribution);
+  return distribution;
+}
+
+Lock Decode(const nlohmann::json& document) {
+  const auto refuse = [](std::string cause) {
+    throw base::Error(base::Fault::kInvalid, "reading a lock").Because(std::move(cause));
+  };
+  if (document.at("version") != kVersion) refuse("its version is not known");
+  const nlohmann::json& items = document.at("distributions");
+  if (document.size() != 3 || !items.is_array() || items.size() > kDistributionLimit) {
+    refuse("it has unknown or bad fields");
+  }
+  Lock lock;
+  lock.resolved_at = document.at("resolved_at").get<int64_t>();
+  for (const nlohmann::json& item : items) {
+    lock.distributions.push_back(DecodeDistribution(item));
+    const size_t count = lock.distributions.size();
+    if (count > 1 && lock.distributions[count - 2].name >= lock.distributions[count - 1].name) {
+      refuse("its distributions are not in order");
+    }
+  }
+  return lock;
+}
+
+}  // namespace
+
+std::string EncodeLock(const Lock& lock) {
+  nlohmann::json items = nlohmann::json::array();
+  for (const Distribution& one : lock.distributions) {
+    items.push_back({{"name", one.name},
+                     {"version", one.version},
+                     {"filename", one.filename},
+                     {"url", one.url},
+                     {"size", one.size},
+                     {"sha256", one.sha256.hex()}});
+  }
+  const nlohmann::json document = {{"version", kVersion},
+                                   {"resolved_at", lock.resolved_at},
+                                   {"distributions", std::move(items)}};
+  return document.dump(1) + "\n";
+}
+
+Lock DecodeLock(std::string_view text) {
+  try {
+    return Decode(nlohmann::json::parse(text));
+  } catch (const nlohmann::json::exception& error) {
+    throw base::Error(base::Fault::kInvalid, "reading a lock")
+        .Because(base::Printable(error.what()));
+  }
+}
+
+base::Digest LockInputsKey(const LockInputs& inputs) {
+  std::vector<std::string> requirements;
+  for (const Requirement& requirement : inputs.requirements)
+    requirements.push_back(requirement.Text());
+  std::sort(requirements.begin(), requirements.end());
+  requirements.erase(std::unique(requirements.begin(), requirements.end()), requirements.end());
+  base::Sha256 hash;
+  hash.AddField("lock inputs 1");
+  for (const std::string& field : {inputs.interpreter.version, inputs.interpreter.abi,
+                                   inputs.interpreter.libc, inputs.machine, inputs.index}) {
+    hash.AddField(field);
+  }
+  for (const std::string& requirement : requirements) hash.AddField(requirement);
+  return hash.Finish();
+}
+
+}  // namespace rundlet::rootfs

@@ -1,0 +1,41 @@
+// A lock: the exact distributions that a set of requirements resolves to for one interpreter and
+// platform.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.h"
+#include "rootfs/distribution.h"
+#include "rootfs/interpreter.h"
+#include "rootfs/resolve_requirement.h"
+
+namespace rundlet::rootfs {
+
+struct Lock {
+  std::vector<Distribution> distributions;  // sorted by name, each name once
+  int64_t resolved_at = 0;                  // seconds since the epoch
+  bool operator==(const Lock&) const = default;
+};
+
+// JSON text of our own schema, versioned.
+std::string EncodeLock(const Lock& lock);
+// Throws base::Error (kInvalid) for anything but what EncodeLock writes: other versions, unknown or
+// ill-typed fields, distributions that CheckDistribution refuses, wrong order.
+Lock DecodeLock(std::string_view text);
+
+// What a resolution depends on, apart from the moment.
+struct LockInputs {
+  std::vector<Requirement> requirements;  // in any order, repeated at will
+  Interpreter interpreter;                // its version, ABI and libc count; not its identity
+  std::string machine;                    // "x86_64"
+  std::string index;                      // URL of the package index
+};
+
+// The name under which a lock is kept. Order, repetition and spelling of requirements do not
+// matter.
+base::Digest LockInputsKey(const LockInputs& inputs);
+
+}  // namespace rundlet::rootfs

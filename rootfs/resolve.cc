@@ -1,0 +1,231 @@
+#include "rootfs/resolve.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "rootfs/distribution.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+constexpr size_t kPackageLimit = 5000;
+
+[[noreturn]] void Refuse(std::string_view name, std::string cause, std::string hint = {}) {
+  throw base::Error(base::Fault::kInvalid, fmt::format("locking `{}`", base::Printable(name)))
+      .Because(std::move(cause))
+      .Hint(std::move(hint));
+}
+
+void CheckUrl(std::string_view what, const std::string& url) {
+  const bool web = url.starts_with("https://") || url.starts_with("http://");
+  if (web && url.find('@') == url.npos && url.find_first_of(" \t\n\r\"") == url.npos) return;
+  throw base::Error(base::Fault::kInvalid, fmt::format("using {} `{}`", what, base::Printable(url)))
+      .Because("it is not a plain http or https URL without credentials");
+}
+
+std::string TextOf(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// The file a URL names: its last segment, percent-decoded ("%2B" is the "+" of a local version).
+std::string FilenameOf(std::string_view url) {
+  url = url.substr(0, url.find_first_of("?#"));
+  url = url.substr(url.rfind('/') + 1);
+  std::string name;
+  for (size_t i = 0; i < url.size(); ++i) {
+    const bool encoded = url[i] == '%' && i + 2 < url.size() && HexValue(url[i + 1]) >= 0 &&
+                         HexValue(url[i + 2]) >= 0;
+    name += encoded ? static_cast<char>(HexValue(url[i + 1]) * 16 + HexValue(url[i + 2])) : url[i];
+    if (encoded) i += 2;
+  }
+  return name;
+}
+
+base::Digest DigestOf(const nlohmann::json& wheel, const std::string& name) {
+  const auto hashes = wheel.find("hashes");
+  if (hashes == wheel.end() || !hashes->is_object() || TextOf(*hashes, "sha256").empty()) {
+    Refuse(name, "the package index gives no sha256 for its wheel");
+  }
+  const auto digest = base::Digest::Parse(TextOf(*hashes, "sha256"));
+  if (!digest.has_value()) Refuse(name, "the sha256 of its wheel is malformed");
+  return *digest;
+}
+
+Distribution ReadPackage(const nlohmann::json& package) {
+  if (!package.is_object()) Refuse("?", "a package of the lock is no table");
+  Distribution distribution;
+  distribution.name = NormaliseName(TextOf(package, "name"));
+  distribution.version = TextOf(package, "version");
+  const std::string& name = distribution.name;
+  for (const char* source : {"vcs", "directory", "archive"}) {
+    if (package.contains(source))
+      Refuse(name, fmt::format("it comes from a {}, not from the package index", source));
+  }
+  const auto wheels = package.find("wheels");
+  if (wheels == package.end() || !wheels->is_array() || wheels->empty()) {
+    Refuse(name, "no wheel fits this image; only an sdist is offered",
+           "require a version that has a wheel");
+  }
+  if (wheels->size() != 1)
+    Refuse(name, "the lock offers several wheels for it, not the one of this image");
+  const nlohmann::json& wheel = wheels->front();
+  if (!wheel.is_object()) Refuse(name, "its wheel is no table");
+  distribution.url = TextOf(wheel, "url");
+  if (distribution.url.empty())
+    Refuse(name, "its wheel has no URL (wheels by path are not supported yet)");
+  distribution.filename = TextOf(wheel, "name");
+  if (distribution.filename.empty()) distribution.filename = FilenameOf(distribution.url);
+  if (const auto size = wheel.find("size"); size != wheel.end() && size->is_number_unsigned()) {
+    distribution.size = size->get<uint64_t>();
+  }
+  distribution.sha256 = DigestOf(wheel, name);
+  CheckDistribution(distribution);
+  return distribution;
+}
+
+// uv's "cause:" lines of the first error, joined into one text; its "hint:" paragraph apart.
+struct UvMessage {
+  std::vector<std::string> causes;
+  std::string hint;
+};
+
+// In the style of our messages: lower case, no full stop.
+std::string Worded(std::string text) {
+  if (text.ends_with('.')) text.pop_back();
+  const auto is_upper = [&](size_t i) { return i < text.size() && text[i] >= 'A' && text[i] <= 'Z'; };
+  if (is_upper(0) && !is_upper(1)) text[0] = static_cast<char>(text[0] - 'A' + 'a');
+  return text;
+}
+
+UvMessage ReadUvMessage(std::string_view text) {
+  constexpr std::string_view kError = "error: ";
+  constexpr std::string_view kCause = "cause: ";
+  constexpr std::string_view kHint = "hint: ";
+  UvMessage message;
+  bool in_hint = false;
+  for (const std::string& raw : base::Split(base::Printable(text.substr(0, 1 << 16)), '\n')) {
+    std::string_view line = base::Trim(raw);
+    if (line.starts_with("×") || line.starts_with("╰─▶") || line.starts_with("│")) continue;
+    if (line.starts_with(kHint)) {
+      in_hint = message.hint.empty();
+      if (in_hint) message.hint = line.substr(kHint.size());
+    } else if (line.starts_with(kError) || line.starts_with(kCause)) {
+      in_hint = false;
+      message.causes.emplace_back(line.substr(line.find(": ") + 2));
+    } else if (!line.empty() && (in_hint || !message.causes.empty())) {
+      (in_hint ? message.hint : message.causes.back()) += " " + std::string(line);
+    }
+  }
+  for (std::string& cause : message.causes) cause = Worded(std::move(cause));
+  return message;
+}
+
+// "because foo was not found in the package registry and ..." -> "foo".
+std::string UnknownPackage(std::string_view cause) {
+  const size_t end = cause.find(" was not found in the ");
+  if (end == cause.npos) return {};
+  const std::string_view before = cause.substr(0, end);
+  const std::string_view name = before.substr(before.rfind(' ') + 1);
+  return IsProjectName(name) ? std::string(name) : std::string();
+}
+
+bool Has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+
+}  // namespace
+
+ResolveCommand MakeResolveCommand(const ResolveRequest& request) {
+  CheckUrl("package index", request.index);
+  if (!request.proxy.empty()) CheckUrl("proxy", request.proxy);
+  ResolveCommand command;
+  command.argv = {"/env/bin/uv", "pip",           "compile",       "-",
+                  "--no-config", "--only-binary", ":all:",         "--format",
+                  "pylock.toml", "--python",      request.python,  "--default-index",
+                  request.index, "--no-header",   "--no-annotate", "--no-progress",
+                  "--quiet",     "--color",       "never",         "--cache-dir",
+                  "/out"};
+  command.environment = {
+      {"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"HOME", "/tmp/home"},     {"UV_NO_CONFIG", "1"},
+      {"UV_PYTHON_DOWNLOADS", "never"},         {"UV_HTTP_TIMEOUT", "30"}, {"UV_HTTP_RETRIES", "2"},
+      {"UV_KEYRING_PROVIDER", "disabled"}};
+  if (!request.ca_bundle.empty())
+    command.environment.emplace_back("SSL_CERT_FILE", request.ca_bundle);
+  if (!request.proxy.empty()) {
+    command.environment.emplace_back("ALL_PROXY", request.proxy);
+    command.environment.emplace_back("NO_PROXY", request.no_proxy);
+  }
+  for (const Requirement& requirement : request.requirements)
+    command.input += requirement.Text() + "\n";
+  return command;
+}
+
+Lock ReadLockDocument(std::string_view document, int64_t resolved_at) {
+  const nlohmann::json answer = nlohmann::json::parse(document, nullptr, false);
+  const nlohmann::json data =
+      answer.is_object() ? answer.value("data", nlohmann::json()) : nlohmann::json();
+  if (!data.is_object() || !TextOf(data, "lock-version").starts_with("1.")) {
+    Refuse("pylock.toml", "its lock-version is not 1.x");
+  }
+  const nlohmann::json packages = data.value("packages", nlohmann::json::array());
+  if (!packages.is_array() || packages.size() > kPackageLimit)
+    Refuse("pylock.toml", "its packages are no list, or too many");
+  Lock lock;
+  lock.resolved_at = resolved_at;
+  for (const nlohmann::json& package : packages) lock.distributions.push_back(ReadPackage(package));
+  std::sort(lock.distributions.begin(), lock.distributions.end(),
+            [](const Distribution& a, const Distribution& b) { return a.name < b.name; });
+  for (size_t i = 1; i < lock.distributions.size(); ++i) {
+    if (lock.distributions[i - 1].name == lock.distributions[i].name) {
+      Refuse(lock.distributions[i].name, "the lock has it twice");
+    }
+  }
+  return lock;
+}
+
+Lock ParseLock(WorkerClient& workers, std::string_view pylock, int64_t resolved_at,
+               const base::CancelToken* cancel) {
+  WorkerJob job;
+  job.command = "parse-toml";
+  // What a tool in the image printed need not be UTF-8.
+  job.request = nlohmann::json({{"text", pylock}})
+                    .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return ReadLockDocument(workers.Run(job, {}, cancel), resolved_at);
+}
+
+base::Error ExplainResolveFailure(std::string_view stderr_text) {
+  const UvMessage message = ReadUvMessage(stderr_text);
+  const std::string whole = base::Join(message.causes, ": ");
+  if (Has(message.hint, "network was disabled") || Has(whole, "error sending request") ||
+      Has(whole, "dns error") || Has(whole, "failed to fetch") || Has(whole, "client error")) {
+    base::Error error(base::Fault::kHost, "asking the package index");
+    for (const std::string& cause : message.causes) error.Because(cause);
+    error.SetHint(
+        "check the network, the index URL, the proxy and the CA bundle of this host (`rundlet "
+        "doctor`)");
+    return error;
+  }
+  const std::string cause = message.causes.empty() ? "" : message.causes.back();
+  base::Error error(base::Fault::kInvalid, "resolving the requirements");
+  if (const std::string name = UnknownPackage(cause); !name.empty()) {
+    error.Because(fmt::format("`{}` was not found in the package index", name));
+    error.SetHint("check the spelling of its name");
+  } else if (Has(cause, "no usable wheels") || Has(cause, "no wheels with a matching")) {
+    error.Because(cause);
+    error.SetHint(
+        "only wheels are installed: require a version that has one for this Python and platform");
+  } else if (!cause.empty()) {
+    error.Because(cause);
+  } else {
+    error.Because("the resolver failed and said nothing");
+  }
+  return error;
+}
+
+}  // namespace rundlet::rootfs

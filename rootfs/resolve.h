@@ -1,0 +1,57 @@
+// Resolving requirements to a lock with uv, in a sandbox of the image whose interpreter they are
+// for.
+//
+// This module says what to run and reads what came of it; the engine runs it: the image as root,
+// the uv tool's tree read-only at /env, a cache directory writable at /out, the host's network. The
+// cache belongs to one interpreter identity: uv keeps facts about an interpreter by its path and
+// time stamp, which two images may share.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "rootfs/interpreter.h"
+#include "rootfs/lock.h"
+#include "rootfs/resolve_requirement.h"
+#include "rootfs/worker_client.h"
+
+namespace rundlet::rootfs {
+
+struct ResolveRequest {
+  std::vector<Requirement> requirements = {};
+  std::string python = {};  // the interpreter's path inside the image
+  std::string index = {};   // URL of the only index asked; no credentials
+  std::string ca_bundle =
+      {};                  // path inside the sandbox of a PEM file; empty: the roots built into uv
+  std::string proxy = {};  // URL; empty: none
+  std::string no_proxy = {};  // comma-separated hosts
+};
+
+struct ResolveCommand {
+  std::vector<std::string> argv;
+  std::vector<std::pair<std::string, std::string>> environment;  // complete
+  std::string input;                                             // standard input
+};
+
+// Throws base::Error (kInvalid) when the index or the proxy is no plain http or https URL.
+ResolveCommand MakeResolveCommand(const ResolveRequest& request);
+
+// Reads uv's standard output (a pylock.toml, PEP 751) after exit code 0. The text is untrusted: it
+// is parsed by a worker and every field is checked here. Throws base::Error (kInvalid) for a
+// package without a wheel, without a sha256, from a path or version control, or whose wheel has
+// another name or version.
+Lock ParseLock(WorkerClient& workers, std::string_view pylock, int64_t resolved_at,
+               const base::CancelToken* cancel);
+// The part after the worker: `document` is the answer of "parse-toml".
+Lock ReadLockDocument(std::string_view document, int64_t resolved_at);
+
+// Why uv ended with another exit code, in our words, from its standard error. For whom it was is
+// added by the caller.
+base::Error ExplainResolveFailure(std::string_view stderr_text);
+
+}  // namespace rundlet::rootfs

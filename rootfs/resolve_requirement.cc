@@ -1,0 +1,156 @@
+#include "rootfs/resolve_requirement.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "rootfs/distribution.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+constexpr size_t kTextLimit = 2000;
+
+[[noreturn]] void Refuse(std::string_view text, std::string cause, std::string hint = {}) {
+  throw base::Error(base::Fault::kInvalid,
+                    fmt::format("reading requirement `{}`", base::Printable(text.substr(0, 200))))
+      .Because(std::move(cause))
+      .Hint(std::move(hint));
+}
+
+void CheckCharacters(std::string_view text) {
+  if (text.size() > kTextLimit) Refuse(text, "it is too long");
+  if (std::any_of(text.begin(), text.end(), [](char c) {
+        return (static_cast<unsigned char>(c) < 0x20 && c != '\t') ||
+               static_cast<unsigned char>(c) >= 0x7f;
+      })) {
+    Refuse(text, "it holds characters that no requirement has");
+  }
+  if (text.starts_with('-')) {
+    Refuse(text, "it is an option, not a requirement",
+           "indexes and other settings of the installer are the administrator's");
+  }
+  if (text.find('@') != text.npos || text.find("://") != text.npos) {
+    Refuse(text, "packages by URL, file or version control are not supported yet",
+           "require a version from the package index, such as `name==1.2`");
+  }
+  if (text.starts_with('.') || text.starts_with('/') || text.find('/') != text.npos) {
+    Refuse(text, "packages by path are not supported yet",
+           "require a version from the package index, such as `name==1.2`");
+  }
+}
+
+// "[a, b]" at the front of `rest`.
+std::vector<std::string> TakeExtras(std::string_view text, std::string_view& rest) {
+  std::vector<std::string> extras;
+  if (!rest.starts_with('[')) return extras;
+  const size_t close = rest.find(']');
+  if (close == rest.npos) Refuse(text, "the list of extras is not closed");
+  const std::string_view inside = base::Trim(rest.substr(1, close - 1));
+  rest = base::Trim(rest.substr(close + 1));
+  if (inside.empty()) return extras;
+  for (const std::string& part : base::Split(inside, ',')) {
+    const std::string_view extra = base::Trim(part);
+    if (!IsProjectName(extra)) Refuse(text, fmt::format("`{}` is not the name of an extra", extra));
+    extras.push_back(NormaliseName(extra));
+  }
+  std::sort(extras.begin(), extras.end());
+  extras.erase(std::unique(extras.begin(), extras.end()), extras.end());
+  return extras;
+}
+
+bool IsVersionPattern(std::string_view version) {
+  return !version.empty() && std::isalnum(static_cast<unsigned char>(version.front())) != 0 &&
+         std::all_of(version.begin(), version.end(), [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                  std::string_view("._+!*-").find(c) != std::string_view::npos;
+         });
+}
+
+std::string Clause(std::string_view text, std::string_view clause) {
+  constexpr std::array<std::string_view, 8> kOperators = {
+      "===", "==", "~=", "!=", "<=", ">=", "<", ">"};
+  clause = base::Trim(clause);
+  const auto* found = std::find_if(kOperators.begin(), kOperators.end(),
+                                   [&](std::string_view op) { return clause.starts_with(op); });
+  if (found == kOperators.end()) {
+    Refuse(text, fmt::format("`{}` does not begin with an operator such as `==` or `>=`", clause));
+  }
+  const std::string_view version = base::Trim(clause.substr(found->size()));
+  if (!IsVersionPattern(version)) Refuse(text, fmt::format("`{}` is not a version", version));
+  return std::string(*found) + std::string(version);
+}
+
+std::string Specifier(std::string_view text, std::string_view rest) {
+  if (rest.starts_with('(')) {
+    if (!rest.ends_with(')')) Refuse(text, "a parenthesis is not closed");
+    rest = base::Trim(rest.substr(1, rest.size() - 2));
+  }
+  if (rest.empty()) return {};
+  std::vector<std::string> clauses;
+  std::vector<std::string> parts = base::Split(rest, ',');
+  if (parts.size() > 1 && base::Trim(parts.back()).empty())
+    parts.pop_back();  // a trailing comma is allowed
+  for (const std::string& part : parts) clauses.push_back(Clause(text, part));
+  std::sort(clauses.begin(), clauses.end());
+  clauses.erase(std::unique(clauses.begin(), clauses.end()), clauses.end());
+  return base::Join(clauses, ",");
+}
+
+// Blanks outside quotes become one; quotes become single ones. What the marker means is uv's
+// business.
+std::string Marker(std::string_view text, std::string_view rest) {
+  std::string marker;
+  char quote = 0;
+  for (const char c : base::Trim(rest)) {
+    const bool known = std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                       std::string_view(" \t_.,'\"<>=!~()+*-").find(c) != std::string_view::npos;
+    if (!known) Refuse(text, fmt::format("`{}` has no place in a marker", c));
+    if (quote == 0 && (c == '\'' || c == '"')) {
+      quote = c;
+      marker += '\'';
+    } else if (quote != 0 && c == quote) {
+      quote = 0;
+      marker += '\'';
+    } else if (quote == 0 && (c == ' ' || c == '\t')) {
+      if (!marker.ends_with(' ')) marker += ' ';
+    } else {
+      if (c == '\'' || c == '"') Refuse(text, "a marker quotes a quote");
+      marker += c;
+    }
+  }
+  if (quote != 0) Refuse(text, "a quote in the marker is not closed");
+  if (marker.empty()) Refuse(text, "the marker after `;` is missing");
+  return marker;
+}
+
+}  // namespace
+
+std::string Requirement::Text() const {
+  std::string text = name;
+  if (!extras.empty()) text += "[" + base::Join(extras, ",") + "]";
+  text += specifier;
+  if (!marker.empty()) text += " ; " + marker;
+  return text;
+}
+
+Requirement ParseRequirement(std::string_view text) {
+  const std::string_view whole = base::Trim(text);
+  CheckCharacters(whole);
+  const size_t semicolon = whole.find(';');
+  std::string_view rest = base::Trim(whole.substr(0, semicolon));
+  const size_t end = std::min(rest.find_first_of(" \t[(=<>!~,"), rest.size());
+  const std::string_view name = rest.substr(0, end);
+  if (!IsProjectName(name)) Refuse(whole, fmt::format("`{}` is not the name of a package", name));
+  rest = base::Trim(rest.substr(end));
+  Requirement requirement;
+  requirement.name = NormaliseName(name);
+  requirement.extras = TakeExtras(whole, rest);
+  requirement.specifier = Specifier(whole, rest);
+  if (semicolon != whole.npos) requirement.marker = Marker(whole, whole.substr(semicolon + 1));
+  return requirement;
+}
+
+}  // namespace rundlet::rootfs

@@ -1,0 +1,106 @@
+#include "rootfs/tool.h"
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "rootfs/package.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+constexpr std::string_view kLayoutVersion = "1";
+constexpr std::string_view kUvVersion = "0.13.9";
+// uv is a static program; the tag only names a folder of its tree.
+constexpr const char* kPythonTag = "3.11";
+
+struct ToolWheel {
+  std::string_view machine;
+  std::string_view sha256;
+};
+
+constexpr std::array kUvWheels = {
+    // uv-0.13.9-py3-none-musllinux_1_1_x86_64.whl
+    ToolWheel{"x86_64", "2c45530751517d6c3bbc69a19473f6effe47cce047bede01ffd8af7ea7b36b25"},
+    // uv-0.13.9-py3-none-manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_1_aarch64.whl
+    ToolWheel{"aarch64", "5435c5ce14a56431208ca0996416d310f1598e8c2c8ba707688985a16bb82dbe"},
+};
+
+base::Digest PinnedUv() {
+  utsname names;
+  if (uname(&names) < 0) base::ThrowErrno("asking for this machine's type");
+  const std::string_view machine = names.machine;
+  const auto* found = std::find_if(kUvWheels.begin(), kUvWheels.end(), [&](const ToolWheel& wheel) {
+    return wheel.machine == machine;
+  });
+  if (found == kUvWheels.end()) {
+    throw base::Error(base::Fault::kHost, "preparing the resolver `uv`")
+        .Because(fmt::format("there is none for {}", machine));
+  }
+  return *base::Digest::Parse(found->sha256);
+}
+
+Distribution FindUv(WorkerClient& workers, const std::string& index, const base::Digest& digest,
+                    const NetworkSettings& network, const base::CancelToken* cancel) {
+  WorkerJob job;
+  job.command = "find-in-index";
+  job.request =
+      nlohmann::json({{"index", index}, {"project", "uv"}, {"sha256", {digest.hex()}}}).dump();
+  AddNetwork(network, job);
+  const nlohmann::json answer = nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
+  if (!answer.is_object() || !answer.contains("file") || !answer["file"].is_object()) {
+    throw base::Error(base::Fault::kHost, "looking for the resolver `uv`")
+        .Because(fmt::format("`{}` does not offer version {} with the digest this rundlet expects",
+                             UrlHost(index), kUvVersion))
+        .Hint("use an index that mirrors all files of the project `uv`");
+  }
+  Distribution uv;
+  uv.name = "uv";
+  uv.version = kUvVersion;
+  uv.sha256 = digest;
+  try {
+    answer["file"].at("filename").get_to(uv.filename);
+    answer["file"].at("url").get_to(uv.url);
+    answer["file"].at("size").get_to(uv.size);
+  } catch (const nlohmann::json::exception& error) {
+    throw base::Error(base::Fault::kBug, "reading the index reader's answer")
+        .Because(base::Printable(error.what()));
+  }
+  CheckDistribution(uv);
+  return uv;
+}
+
+std::string ToolKey(const base::Digest& wheel) {
+  base::Sha256 hash;
+  hash.AddField("tool");
+  hash.AddField(kLayoutVersion);
+  hash.AddField(wheel.hex());
+  return hash.Finish().hex();
+}
+
+}  // namespace
+
+store::EntryInfo EnsureUv(store::Store& store, WorkerClient& workers, const std::string& index,
+                          const NetworkSettings& network, const base::CancelToken* cancel) {
+  const base::Digest digest = PinnedUv();
+  const std::string key = ToolKey(digest);
+  if (auto there = store.Find(store::Kind::kTool, key)) return *there;
+  const store::Lease lease = store.Make(store::Kind::kTool, key, cancel);
+  if (auto there = store.Find(store::Kind::kTool, key)) return *there;
+  const Distribution uv = FindUv(workers, index, digest, network, cancel);
+  const store::Lease wheel_lease = store.Use(store::Kind::kWheel, digest.hex());
+  FetchWheels(store, workers, {uv}, network, {}, cancel);
+  store::NewEntry entry = PreparePackage(store, workers, uv, kPythonTag, cancel);
+  entry.info.kind = store::Kind::kTool;
+  entry.info.key = key;
+  store::EntryInfo info = entry.info;
+  store.Commit(std::move(entry.staging), std::move(entry.info));
+  return info;
+}
+
+}  // namespace rundlet::rootfs

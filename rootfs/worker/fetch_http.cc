@@ -1,0 +1,394 @@
+#include "rootfs/worker/fetch_http.h"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <deque>
+#include <list>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "base/text.h"
+#include "rootfs/worker/fetch_address.h"
+#include "rootfs/worker/fetch_url.h"
+
+namespace rundlet::rootfs::worker {
+namespace {
+
+constexpr int kRedirectLimit = 5;
+constexpr uint64_t kDiscardLimit = uint64_t{1} << 20;  // of an answer that is no success
+constexpr long kConnectSeconds = 20;
+
+struct EasyCloser {
+  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+};
+struct MultiCloser {
+  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+};
+struct ListCloser {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  });
+  return lower;
+}
+
+std::optional<uint64_t> Number(std::string_view text) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// What one answer's headers said.
+struct Answer {
+  std::string location;
+  std::optional<uint64_t> range_start;  // of Content-Range
+  std::optional<uint64_t> range_total;
+  std::optional<uint64_t> length;
+  uint64_t discarded = 0;
+  bool begun = false;
+};
+
+// "bytes 100-199/200"
+void ParseContentRange(std::string_view value, Answer& answer) {
+  if (!value.starts_with("bytes ")) return;
+  value.remove_prefix(6);
+  const size_t dash = value.find('-');
+  const size_t slash = value.find('/');
+  if (dash == value.npos || slash == value.npos || dash > slash) return;
+  answer.range_start = Number(value.substr(0, dash));
+  answer.range_total = Number(value.substr(slash + 1));
+}
+
+// One request, through its redirects and retries.
+class Transfer {
+ public:
+  Transfer(const HttpSettings& settings, const HttpRequest& request)
+      : settings_(settings), request_(request), url_(request.url), easy_(curl_easy_init()) {
+    const std::string accept = "Accept: " + request.accept;
+    headers_.reset(curl_slist_append(nullptr, accept.c_str()));
+    if (easy_ == nullptr || headers_ == nullptr) {
+      throw base::Error(base::Fault::kHost, "starting a download").Because("out of memory");
+    }
+  }
+
+  CURL* easy() const { return easy_.get(); }
+  int64_t not_before() const { return not_before_; }
+
+  // Makes the handle ready for the next attempt; false when the URL itself is refused (and the
+  // target was told).
+  bool Prepare() {
+    answer_ = {};
+    refusal_.reset();
+    offset_ = from_start_ ? 0 : request_.target->ResumeFrom();
+    const UrlParts parts = PartsOf(url_);
+    host_ = parts.host;
+    if (host_.empty() || (parts.scheme != "https" && parts.scheme != "http")) {
+      return Refused("it is not an http or https URL");
+    }
+    if (!parts.user.empty()) return Refused("the URL carries credentials");
+    SetOptions();
+    return true;
+  }
+
+  // Ends an attempt. True: Prepare again (at not_before()).
+  bool Done(CURLcode code) {
+    long status = 0;
+    curl_easy_getinfo(easy(), CURLINFO_RESPONSE_CODE, &status);
+    if (refusal_.has_value()) return Fail({*refusal_, false, refusal_is_host_});
+    if (status >= 300 && status < 400 && !answer_.location.empty()) return Redirect();
+    if (status == 416 && offset_ != 0) {
+      from_start_ = true;
+      return Retry({"the server cannot resume the download", true});
+    }
+    if (status != 0 && (status < 200 || status >= 300)) return FailStatus(status);
+    if (code != CURLE_OK) return Retry({CurlCause(code), IsTransient(code)});
+    if (!answer_.begun) Take({});
+    if (refusal_.has_value()) return Fail({*refusal_, false, refusal_is_host_});
+    if (const std::optional<HttpFailure> failure = request_.target->Complete())
+      return Retry(*failure);
+    return false;
+  }
+
+ private:
+  template <typename Value>
+  void Set(CURLoption option, Value value) {
+    if (curl_easy_setopt(easy(), option, value) != CURLE_OK) {
+      throw base::Error(base::Fault::kBug, "setting up a download")
+          .Because(fmt::format("curl refuses option {}", static_cast<int>(option)));
+    }
+  }
+
+  void SetOptions() {
+    curl_easy_reset(easy());
+    Set(CURLOPT_URL, url_.c_str());
+    Set(CURLOPT_PROTOCOLS_STR, "http,https");
+    Set(CURLOPT_FOLLOWLOCATION, 0L);
+    Set(CURLOPT_HTTPHEADER, headers_.get());
+    Set(CURLOPT_USERAGENT, "rundlet/" RUNDLET_VERSION);
+    Set(CURLOPT_NOSIGNAL, 1L);
+    Set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+    Set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+    Set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(settings_.stall_seconds));
+    // Decided here alone, since the check of addresses depends on it. An empty proxy keeps curl
+    // from looking into the environment.
+    Set(CURLOPT_PROXY, UsesProxy() ? settings_.proxy.c_str() : "");
+    Set(CURLOPT_NOPROXY, "");
+    if (!settings_.ca_bundle.empty()) {
+      curl_blob blob{const_cast<char*>(settings_.ca_bundle.data()), settings_.ca_bundle.size(),
+                     CURL_BLOB_NOCOPY};
+      Set(CURLOPT_CAINFO_BLOB, &blob);
+    }
+    // Not CURLOPT_RESUME_FROM: with that, curl fails when a server sends the whole instead.
+    if (offset_ != 0) Set(CURLOPT_RANGE, fmt::format("{}-", offset_).c_str());
+    Set(CURLOPT_HEADERFUNCTION, &Transfer::OnHeader);
+    Set(CURLOPT_HEADERDATA, static_cast<void*>(this));
+    Set(CURLOPT_WRITEFUNCTION, &Transfer::OnBody);
+    Set(CURLOPT_WRITEDATA, static_cast<void*>(this));
+    Set(CURLOPT_OPENSOCKETFUNCTION, &Transfer::OnSocket);
+    Set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(this));
+    Set(CURLOPT_BUFFERSIZE, 256L * 1024);
+  }
+
+  bool Refused(std::string cause) { return Fail({std::move(cause), false, false}); }
+
+  bool Fail(HttpFailure failure) {
+    request_.target->Failed(failure);
+    return false;
+  }
+
+  bool Retry(const HttpFailure& failure) {
+    if (!failure.again) return Fail(failure);
+    if (attempt_ == settings_.retries) {
+      return Fail({fmt::format("{} (tried {} times)", failure.cause, attempt_ + 1), false,
+                   failure.host_fault});
+    }
+    const int64_t wait = int64_t{settings_.first_wait_ms} << attempt_;
+    ++attempt_;
+    not_before_ = base::MonotonicNanoseconds() + wait * 1'000'000;
+    redirects_ = 0;
+    url_ = request_.url;
+    return true;
+  }
+
+  bool Redirect() {
+    const std::string next = ResolveUrl(url_, answer_.location);
+    if (next.empty()) return Fail({"the server redirects to something that is no URL"});
+    if (++redirects_ > kRedirectLimit)
+      return Fail({fmt::format("more than {} redirects", kRedirectLimit)});
+    if (url_.starts_with("https:") && !next.starts_with("https:")) {
+      return Fail({fmt::format("the server redirects from https to `{}`",
+                               base::Printable(PartsOf(next).host))});
+    }
+    url_ = next;
+    return true;
+  }
+
+  bool FailStatus(long status) {
+    const bool again = status == 408 || status == 429 || status >= 500;
+    const char* words = status == 404 || status == 410   ? " (not there)"
+                        : status == 401 || status == 407 ? " (it asks for credentials)"
+                        : status == 403                  ? " (forbidden)"
+                                                         : "";
+    return Retry({fmt::format("`{}` answers {}{}", host_, status, words), again});
+  }
+
+  std::string CurlCause(CURLcode code) const {
+    const std::string text = curl_easy_strerror(code);
+    return fmt::format("`{}`: {}", host_,
+                       Lower(text.substr(0, 1)) + text.substr(std::min(text.size(), size_t{1})));
+  }
+
+  static bool IsTransient(CURLcode code) {
+    return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY ||
+           code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT ||
+           code == CURLE_GOT_NOTHING || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
+           code == CURLE_PARTIAL_FILE || code == CURLE_HTTP2 || code == CURLE_HTTP2_STREAM ||
+           code == CURLE_SSL_CONNECT_ERROR;
+  }
+
+  bool Take(std::span<const std::byte> piece) {
+    if (!answer_.begun) {
+      answer_.begun = true;
+      long status = 0;
+      curl_easy_getinfo(easy(), CURLINFO_RESPONSE_CODE, &status);
+      const bool part = status == 206;
+      if (part && answer_.range_start != offset_)
+        return RefuseHere("the server sends another range than asked for");
+      const std::optional<uint64_t> total = part ? answer_.range_total : answer_.length;
+      refusal_ = request_.target->Begin({part ? offset_ : 0, total.value_or(0), url_});
+    }
+    if (!refusal_.has_value() && !piece.empty()) refusal_ = request_.target->Take(piece);
+    return !refusal_.has_value();
+  }
+
+  bool RefuseHere(std::string cause) {
+    refusal_ = std::move(cause);
+    return false;
+  }
+
+  static size_t OnHeader(char* data, size_t, size_t size, void* self) {
+    static_cast<Transfer*>(self)->Header(std::string_view(data, size));
+    return size;
+  }
+
+  void Header(std::string_view line) {
+    if (line.starts_with("HTTP/")) {  // the status line of an answer, also of an informational one
+      answer_ = {};
+      return;
+    }
+    const size_t colon = line.find(':');
+    if (colon == line.npos) return;
+    const std::string name = Lower(line.substr(0, colon));
+    const std::string_view value = base::Trim(line.substr(colon + 1));
+    if (name == "location") answer_.location = value;
+    if (name == "content-length") answer_.length = Number(value);
+    if (name == "content-range") ParseContentRange(value, answer_);
+  }
+
+  static size_t OnBody(char* data, size_t, size_t size, void* self) {
+    return static_cast<Transfer*>(self)->Body(std::as_bytes(std::span(data, size))) ? size : 0;
+  }
+
+  bool Body(std::span<const std::byte> piece) {
+    long status = 0;
+    curl_easy_getinfo(easy(), CURLINFO_RESPONSE_CODE, &status);
+    if (status >= 200 && status < 300) return Take(piece);
+    answer_.discarded += piece.size();
+    return answer_.discarded <= kDiscardLimit;
+  }
+
+  static curl_socket_t OnSocket(void* self, curlsocktype, curl_sockaddr* address) {
+    return static_cast<Transfer*>(self)->Socket(*address);
+  }
+
+  curl_socket_t Socket(const curl_sockaddr& address) {
+    // Through a proxy the proxy resolves and connects; its own address is the administrator's
+    // choice.
+    const auto& hosts = settings_.private_hosts;
+    const bool configured = std::any_of(
+        hosts.begin(), hosts.end(), [&](const std::string& one) { return IsSameHost(one, host_); });
+    const bool vouched = configured || UsesProxy();
+    if (!vouched && !IsPublicAddress(address.addr)) {
+      refusal_is_host_ = false;
+      refusal_ =
+          fmt::format("`{}` leads to an inner address, which only a configured index may", host_);
+      return CURL_SOCKET_BAD;
+    }
+    return socket(address.family, address.socktype | SOCK_CLOEXEC, address.protocol);
+  }
+
+  bool UsesProxy() const {
+    return !settings_.proxy.empty() && !IsInDomains(host_, settings_.no_proxy);
+  }
+
+  const HttpSettings& settings_;
+  const HttpRequest& request_;
+  std::string url_;
+  std::string host_;
+  std::unique_ptr<CURL, EasyCloser> easy_;
+  std::unique_ptr<curl_slist, ListCloser> headers_;
+  Answer answer_;
+  std::optional<std::string> refusal_;
+  bool refusal_is_host_ = true;
+  uint64_t offset_ = 0;      // asked for
+  bool from_start_ = false;  // the server does not resume
+  int redirects_ = 0;
+  int attempt_ = 0;
+  int64_t not_before_ = 0;
+};
+
+// Runs transfers, a few at a time.
+class Queue {
+ public:
+  Queue(const HttpSettings& settings, const std::vector<HttpRequest>& requests)
+      : settings_(settings), multi_(curl_multi_init()) {
+    for (const HttpRequest& request : requests)
+      waiting_.push_back(std::make_unique<Transfer>(settings, request));
+  }
+  ~Queue() {
+    for (const auto& transfer : running_) curl_multi_remove_handle(multi_.get(), transfer->easy());
+  }
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+
+  void Run() {
+    while (!waiting_.empty() || !running_.empty()) {
+      const int wait_ms = StartSome();
+      int active = 0;
+      Check(curl_multi_perform(multi_.get(), &active));
+      Collect();
+      if (!running_.empty() || wait_ms > 0) {
+        Check(curl_multi_poll(multi_.get(), nullptr, 0,
+                              wait_ms > 0 ? std::min(wait_ms, 1000) : 1000, nullptr));
+      }
+    }
+  }
+
+ private:
+  static void Check(CURLMcode code) {
+    if (code == CURLM_OK) return;
+    throw base::Error(base::Fault::kHost, "downloading").Because(curl_multi_strerror(code));
+  }
+
+  // Returns the milliseconds until a waiting transfer may start; 0 when none has to wait for its
+  // time.
+  int StartSome() {
+    int64_t next = 0;
+    const int64_t now = base::MonotonicNanoseconds();
+    for (size_t i = 0;
+         i < waiting_.size() && std::cmp_less(running_.size(), settings_.connections);) {
+      if (waiting_[i]->not_before() > now) {
+        const int64_t left = (waiting_[i]->not_before() - now) / 1'000'000 + 1;
+        next = next == 0 ? left : std::min(next, left);
+        ++i;
+        continue;
+      }
+      std::unique_ptr<Transfer> transfer = std::move(waiting_[i]);
+      waiting_.erase(waiting_.begin() + static_cast<ptrdiff_t>(i));
+      if (!transfer->Prepare()) continue;
+      Check(curl_multi_add_handle(multi_.get(), transfer->easy()));
+      running_.push_back(std::move(transfer));
+    }
+    return static_cast<int>(next);
+  }
+
+  void Collect() {
+    int left = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
+      if (message->msg != CURLMSG_DONE) continue;
+      const CURLcode code = message->data.result;
+      const auto found = std::find_if(running_.begin(), running_.end(), [&](const auto& transfer) {
+        return transfer->easy() == message->easy_handle;
+      });
+      std::unique_ptr<Transfer> transfer = std::move(*found);
+      running_.erase(found);
+      Check(curl_multi_remove_handle(multi_.get(), transfer->easy()));
+      if (transfer->Done(code)) waiting_.push_front(std::move(transfer));
+    }
+  }
+
+  const HttpSettings& settings_;
+  std::unique_ptr<CURLM, MultiCloser> multi_;
+  std::deque<std::unique_ptr<Transfer>> waiting_;
+  std::list<std::unique_ptr<Transfer>> running_;
+};
+
+}  // namespace
+
+void RunHttp(const HttpSettings& settings, const std::vector<HttpRequest>& requests) {
+  static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (ready != CURLE_OK)
+    throw base::Error(base::Fault::kHost, "starting curl").Because(curl_easy_strerror(ready));
+  Queue(settings, requests).Run();
+}
+
+}  // namespace rundlet::rootfs::worker

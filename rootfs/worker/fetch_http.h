@@ -1,0 +1,67 @@
+// HTTP GETs for the fetcher, many at once: curl behind a small interface.
+//
+// Only http and https. Redirects are followed here, not by curl, so that each new host is checked:
+// no credentials are ever sent (URLs with a user name are refused), at most five, never from https
+// to http. Addresses are checked after resolution, at connect: loopback, private and link-local
+// ones only for hosts the administrator configured.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace rundlet::rootfs::worker {
+
+struct HttpSettings {
+  std::string ca_bundle;  // PEM text; empty: curl's own default
+  std::string proxy;      // for both schemes; empty: none. Environment variables are ignored
+  std::vector<std::string> no_proxy;       // hosts and domains reached without it, or "*"
+  std::vector<std::string> private_hosts;  // may resolve to addresses of this host or its network
+  int connections = 8;
+  int retries = 3;
+  int first_wait_ms = 500;  // doubled at each retry
+  int stall_seconds = 30;   // below 1 byte a second for that long counts as a time-out
+};
+
+// Why a GET did not succeed. `again` says that trying once more may help.
+struct HttpFailure {
+  std::string cause;
+  bool again = false;
+  bool host_fault = true;  // network or server; else the request itself is refused
+};
+
+// What is told to whoever wants the bytes. A body may come in several answers (redirect bodies are
+// not passed on).
+class HttpTarget {
+ public:
+  virtual ~HttpTarget() = default;
+  // Before each attempt: from which byte on to ask. 0 is the whole.
+  virtual uint64_t ResumeFrom() = 0;
+  // The final answer begins. Return a text to refuse it.
+  struct Start {
+    uint64_t offset = 0;  // of its first byte in the whole: 0 when the server ignored the wish
+    uint64_t total = 0;   // length of the whole; 0: not told
+    std::string url;      // where it comes from, after redirects
+  };
+  virtual std::optional<std::string> Begin(const Start& start) = 0;
+  virtual std::optional<std::string> Take(std::span<const std::byte> piece) = 0;
+  // After the last byte; a failure returned here may ask to try again.
+  virtual std::optional<HttpFailure> Complete() = 0;
+  virtual void Failed(const HttpFailure& failure) = 0;  // final
+};
+
+struct HttpRequest {
+  std::string url;
+  std::string accept = "*/*";
+  HttpTarget* target = nullptr;  // borrowed
+};
+
+// Runs all to their end.
+void RunHttp(const HttpSettings& settings, const std::vector<HttpRequest>& requests);
+
+}  // namespace rundlet::rootfs::worker

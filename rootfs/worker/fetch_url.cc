@@ -1,0 +1,60 @@
+#include "rootfs/worker/fetch_url.h"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <cctype>
+#include <memory>
+
+namespace rundlet::rootfs::worker {
+namespace {
+
+struct UrlCloser {
+  void operator()(CURLU* url) const { curl_url_cleanup(url); }
+};
+using Url = std::unique_ptr<CURLU, UrlCloser>;
+
+std::string Part(const Url& url, CURLUPart part) {
+  char* text = nullptr;
+  if (curl_url_get(url.get(), part, &text, 0) != CURLUE_OK) return {};
+  std::string copy(text);
+  curl_free(text);
+  return copy;
+}
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  });
+  return lower;
+}
+
+}  // namespace
+
+UrlParts PartsOf(const std::string& url) {
+  const Url parsed(curl_url());
+  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return {};
+  return {Part(parsed, CURLUPART_SCHEME), Part(parsed, CURLUPART_HOST),
+          Part(parsed, CURLUPART_USER)};
+}
+
+std::string ResolveUrl(const std::string& base_url, const std::string& reference) {
+  const Url url(curl_url());
+  if (curl_url_set(url.get(), CURLUPART_URL, base_url.c_str(), 0) != CURLUE_OK) return {};
+  if (curl_url_set(url.get(), CURLUPART_URL, reference.c_str(), 0) != CURLUE_OK) return {};
+  return Part(url, CURLUPART_URL);
+}
+
+bool IsSameHost(std::string_view a, std::string_view b) { return Lower(a) == Lower(b); }
+
+bool IsInDomains(std::string_view host, const std::vector<std::string>& domains) {
+  const std::string name = "." + Lower(host);
+  return std::any_of(domains.begin(), domains.end(), [&](const std::string& domain) {
+    const std::string lower = Lower(domain);
+    if (lower.empty()) return false;
+    return lower == "*" || name.ends_with(lower.front() == '.' ? lower : "." + lower);
+  });
+}
+
+}  // namespace rundlet::rootfs::worker

@@ -1,0 +1,200 @@
+#include "rootfs/worker/tar_source.h"
+
+#include <archive.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace rundlet::rootfs::worker {
+namespace {
+
+constexpr size_t kChunk = size_t{256} << 10;
+
+base::Error Refuse(std::string why) {
+  return base::Error(base::Fault::kInvalid, "reading an archive").Because(std::move(why));
+}
+
+size_t ReadSome(const BlobRange& blob, uint64_t position, std::span<std::byte> buffer) {
+  const size_t wanted = std::min<uint64_t>(buffer.size(), blob.size - position);
+  while (true) {
+    const ssize_t count =
+        pread(blob.fd, buffer.data(), wanted, static_cast<off_t>(blob.offset + position));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) base::ThrowErrno("reading an archive");
+    if (count == 0 && wanted > 0) throw Refuse("it is shorter than was said");
+    return static_cast<size_t>(count);
+  }
+}
+
+Compression Sniff(const BlobRange& blob) {
+  std::array<std::byte, 4> magic{};
+  size_t have = 0;
+  while (have < std::min<uint64_t>(magic.size(), blob.size)) {
+    have += ReadSome(blob, have, std::span(magic).subspan(have));
+  }
+  const auto starts_with = [&](std::initializer_list<unsigned> bytes) {
+    return std::equal(bytes.begin(), bytes.end(), magic.begin(),
+                      [](unsigned a, std::byte b) { return a == std::to_integer<unsigned>(b); });
+  };
+  if (starts_with({0x1f, 0x8b, 0x08})) return Compression::kGzip;
+  if (starts_with({0x28, 0xb5, 0x2f, 0xfd})) return Compression::kZstd;
+  return Compression::kNone;
+}
+
+struct ArchiveCloser {
+  void operator()(archive* reader) const { archive_read_free(reader); }
+};
+
+}  // namespace
+
+std::string_view NameOf(Compression compression) {
+  switch (compression) {
+    case Compression::kNone:
+      return "none";
+    case Compression::kGzip:
+      return "gzip";
+    case Compression::kZstd:
+      return "zstd";
+  }
+  return "";
+}
+
+struct BlobReader::State {
+  BlobRange blob;
+  BlobLimits limits;
+  Digesting digesting;
+  Progress progress;
+  Compression compression = Compression::kNone;
+
+  std::vector<std::byte> buffer = std::vector<std::byte>(kChunk);
+  uint64_t consumed = 0;  // of the blob
+  uint64_t produced = 0;
+  base::Sha256 blob_hash;
+  base::Sha256 contents_hash;
+  // Only when compressed. libarchive decompresses and knows of nothing else: no format but "raw".
+  std::unique_ptr<archive, ArchiveCloser> inflater;
+  bool inflater_ended = false;
+  std::exception_ptr failure;  // thrown inside libarchive's callback, to be thrown again outside
+
+  std::span<const std::byte> ReadBlob() {
+    if (consumed == blob.size) return {};
+    const std::span<const std::byte> bytes(buffer.data(), ReadSome(blob, consumed, buffer));
+    consumed += bytes.size();
+    if (digesting == Digesting::kYes) blob_hash.Add(bytes);
+    if (progress) progress(consumed);
+    return bytes;
+  }
+
+  // An exception must not pass through C.
+  static la_ssize_t Callback(archive*, void* self, const void** bytes) noexcept {
+    auto* state = static_cast<State*>(self);
+    try {
+      const std::span<const std::byte> read = state->ReadBlob();
+      *bytes = read.data();
+      return static_cast<la_ssize_t>(read.size());
+    } catch (...) {
+      state->failure = std::current_exception();
+      return -1;
+    }
+  }
+
+  void Check(int result) {
+    if (failure) std::rethrow_exception(failure);
+    if (result >= ARCHIVE_WARN) return;
+    const char* why = archive_error_string(inflater.get());
+    throw Refuse(fmt::format("it is not valid {}: {}", NameOf(compression),
+                             why == nullptr ? "no reason given" : base::Printable(why)));
+  }
+
+  void OpenInflater() {
+    inflater.reset(archive_read_new());
+    if (inflater == nullptr) throw Refuse("out of memory");
+    // Exactly one filter, chosen here: libarchive by itself would unpack a gzip inside a gzip, 25
+    // deep.
+    Check(archive_read_append_filter(inflater.get(), compression == Compression::kGzip
+                                                         ? ARCHIVE_FILTER_GZIP
+                                                         : ARCHIVE_FILTER_ZSTD));
+    Check(archive_read_support_format_raw(inflater.get()));
+    Check(archive_read_support_format_empty(inflater.get()));
+    Check(archive_read_open(inflater.get(), this, nullptr, &State::Callback, nullptr));
+    archive_entry* entry = nullptr;
+    const int result = archive_read_next_header(inflater.get(), &entry);
+    Check(result);
+    inflater_ended = result == ARCHIVE_EOF;
+  }
+
+  std::span<const std::byte> Inflate() {
+    const void* bytes = nullptr;
+    size_t size = 0;
+    while (!inflater_ended && size == 0) {
+      la_int64_t position = 0;
+      const int result = archive_read_data_block(inflater.get(), &bytes, &size, &position);
+      Check(result);
+      if (result == ARCHIVE_EOF) return inflater_ended = true, std::span<const std::byte>();
+    }
+    return {static_cast<const std::byte*>(bytes), size};
+  }
+
+  void CheckLimits() const {
+    if (produced > limits.bytes) {
+      throw Refuse(fmt::format("it unpacks to more than {}", base::HumanBytes(limits.bytes)));
+    }
+    if (produced > limits.ratio_floor && produced / limits.ratio > consumed) {
+      throw Refuse(fmt::format("it unpacks to more than {} times its size", limits.ratio));
+    }
+  }
+};
+
+BlobReader::BlobReader(const BlobRange& blob, const BlobLimits& limits, Digesting digesting,
+                       Progress progress)
+    : state_(std::make_unique<State>()) {
+  state_->blob = blob;
+  state_->limits = limits;
+  state_->digesting = digesting;
+  state_->progress = std::move(progress);
+  state_->compression = Sniff(blob);
+  if (state_->compression != Compression::kNone) state_->OpenInflater();
+}
+
+BlobReader::~BlobReader() = default;
+
+Compression BlobReader::compression() const { return state_->compression; }
+
+std::span<const std::byte> BlobReader::Next() {
+  State& state = *state_;
+  const std::span<const std::byte> bytes =
+      state.compression == Compression::kNone ? state.ReadBlob() : state.Inflate();
+  state.produced += bytes.size();
+  state.CheckLimits();
+  if (state.digesting == Digesting::kYes) state.contents_hash.Add(bytes);
+  return bytes;
+}
+
+uint64_t BlobReader::Skip(uint64_t bytes) {
+  State& state = *state_;
+  if (state.compression != Compression::kNone || state.digesting == Digesting::kYes) return 0;
+  const uint64_t skipped = std::min(bytes, state.blob.size - state.consumed);
+  state.consumed += skipped;
+  state.produced += skipped;
+  return skipped;
+}
+
+BlobReader::Totals BlobReader::Finish() {
+  while (!Next().empty()) {
+  }
+  // A decompressor stops at the end of its own data; what is behind belongs to the blob's digest
+  // too.
+  while (!state_->ReadBlob().empty()) {
+  }
+  return {state_->blob_hash.Finish(), state_->contents_hash.Finish(), state_->produced};
+}
+
+}  // namespace rundlet::rootfs::worker

@@ -1,0 +1,67 @@
+// rundlet doctor: what this host offers, and what is used instead of what is missing.
+#include <sys/statvfs.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/options.h"
+#include "cli/table_text.h"
+#include "runtime/kernel_features.h"
+
+namespace rundlet::cli {
+namespace {
+
+runtime::Feature SpaceOf(const engine::Engine& engine, int state) {
+  struct statvfs info {};
+  runtime::Feature feature = {.name = "space for the state directory", .detail = {}, .otherwise = {}};
+  if (fstatvfs(state, &info) < 0) return feature;
+  const uint64_t free = uint64_t{info.f_bavail} * info.f_frsize;
+  feature.available = free > (uint64_t{1} << 30) && info.f_favail > 100'000;
+  feature.detail = fmt::format("{}: {} and {} files free", engine.config().state_dir, base::HumanBytes(free),
+                               base::Grouped(info.f_favail));
+  feature.otherwise = "installs will fail soon";
+  return feature;
+}
+
+int RunDoctor(const Context& context) {
+  const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
+  std::vector<runtime::Feature> features = runtime::ProbeFeatures(engine->store().dir());
+  features.push_back(SpaceOf(*engine, engine->store().dir()));
+  features.push_back({.name = "package index",
+                      .available = true,
+                      .detail = engine->config().index_url + " (RUNDLET_INDEX)",
+                      .otherwise = {}});
+  bool good = true;
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  TableText table({{"FEATURE"}, {"HERE"}, {"DETAIL"}});
+  for (const runtime::Feature& feature : features) {
+    good = good && (feature.available || !feature.required);
+    list.push_back({{"name", feature.name},
+                    {"available", feature.available},
+                    {"required", feature.required},
+                    {"detail", feature.detail},
+                    {"otherwise", feature.otherwise}});
+    const std::string instead = feature.available || feature.otherwise.empty() ? "" : "; " + feature.otherwise;
+    table.AddRow({feature.name, feature.available ? "yes" : feature.required ? "MISSING" : "no",
+                  feature.detail + instead});
+  }
+  if (context.options.output == Output::kJson) {
+    fmt::print("{}\n", list.dump(2));
+  } else {
+    fmt::print("{}", table.Render());
+    fmt::print(stderr, "{}\n", good ? "sandboxes can run on this host" : "sandboxes cannot run on this host");
+  }
+  return good ? 0 : static_cast<int>(base::Fault::kHost);
+}
+
+}  // namespace
+
+void AddDoctor(CLI::App& program, Context& context) {
+  program.add_subcommand("doctor", "What this host offers, and what is used instead of what is missing")
+      ->callback([&context] { context.exit_code = RunDoctor(context); });
+}
+
+}  // namespace rundlet::cli

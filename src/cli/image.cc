@@ -1,0 +1,100 @@
+// rundlet image: import, ls.
+#include "rootfs/image.h"
+
+#include <fcntl.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/fs.h"
+#include "base/text.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/table_text.h"
+#include "engine/import_image.h"
+
+namespace rundlet::cli {
+namespace {
+
+std::map<std::string, uint64_t> LayerBytes(store::Store& store) {
+  std::map<std::string, uint64_t> bytes;
+  for (const store::EntryInfo& layer : store.List(store::Kind::kLayer)) bytes[layer.key] = layer.bytes;
+  return bytes;
+}
+
+uint64_t BytesOf(const rootfs::Image& image, const std::map<std::string, uint64_t>& layers) {
+  uint64_t bytes = 0;
+  for (const base::Digest& layer : image.layers) {
+    const auto found = layers.find(layer.hex());
+    if (found != layers.end()) bytes += found->second;
+  }
+  return bytes;
+}
+
+void Import(const std::string& name, const std::string& path, const Context& context) {
+  // Opened before anything else: a typing error should not cost a wait.
+  base::UniqueFd source = base::OpenHostPath(path, O_RDONLY);
+  const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
+  rootfs::Image image;
+  {
+    Progress progress(context.options);
+    engine::EventBus events(progress.Sink());
+    image = engine::ImportImage(*engine, name, std::move(source), events, &Interrupted());
+  }
+  if (context.options.output == Output::kJson) {
+    fmt::print("{}\n", nlohmann::ordered_json{{"name", image.name},
+                                              {"digest", "sha256:" + image.manifest_digest.hex()},
+                                              {"layers", image.layers.size()},
+                                              {"python", image.interpreter.version}}
+                           .dump());
+  } else {
+    fmt::print("{}: Python {} ({}), {} layers\n", image.name, image.interpreter.version,
+               image.interpreter.executable, image.layers.size());
+  }
+}
+
+void List(const Context& context) {
+  const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
+  const std::map<std::string, uint64_t> layers = LayerBytes(engine->store());
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  TableText table({{"IMAGE"}, {"PYTHON"}, {"LIBC"}, {"LAYERS", Align::kRight}, {"SIZE", Align::kRight}, {"DIGEST"}});
+  for (const rootfs::Image& image : rootfs::ListImages(engine->store())) {
+    const uint64_t bytes = BytesOf(image, layers);
+    list.push_back({{"name", image.name},
+                    {"python", image.interpreter.version},
+                    {"interpreter", image.interpreter.executable},
+                    {"identity", image.interpreter.identity.hex()},
+                    {"libc", image.interpreter.libc},
+                    {"layers", image.layers.size()},
+                    {"bytes", bytes},
+                    {"digest", "sha256:" + image.manifest_digest.hex()}});
+    table.AddRow({image.name, image.interpreter.version, image.interpreter.libc, std::to_string(image.layers.size()),
+                  base::HumanBytes(bytes), image.manifest_digest.hex().substr(0, 12)});
+  }
+  if (context.options.output == Output::kJson) {
+    fmt::print("{}\n", list.dump(2));
+  } else if (list.empty()) {
+    std::fputs("no images; import one with `rundlet image import NAME PATH`\n", stderr);
+  } else {
+    fmt::print("{}", table.Render());
+  }
+}
+
+}  // namespace
+
+void AddImage(CLI::App& program, Context& context) {
+  auto* image = program.add_subcommand("image", "Images: import, ls")->require_subcommand(1);
+  auto* import = image->add_subcommand("import", "Take an OCI layout directory, an OCI archive or a docker archive");
+  const auto name = std::make_shared<std::string>();
+  const auto path = std::make_shared<std::string>();
+  import->add_option("NAME", *name, "What to call the image here")->required();
+  import->add_option("PATH", *path, "Directory or archive")->required();
+  import->callback([name, path, &context] { Import(*name, *path, context); });
+  image->add_subcommand("ls", "List images")->callback([&context] { List(context); });
+}
+
+}  // namespace rundlet::cli

@@ -1,0 +1,64 @@
+#include "engine/config.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/error.h"
+
+namespace rundlet::engine {
+namespace {
+
+// The public index, as every Python tool knows it.
+constexpr const char* kPublicIndex = "https://pypi.org/simple";
+constexpr const char* kHostBundle = "/etc/ssl/certs/ca-certificates.crt";
+
+std::string Variable(std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    const char* value = std::getenv(name);
+    if (value != nullptr && *value != '\0') return value;
+  }
+  return {};
+}
+
+std::string DefaultStateDir() {
+  if (geteuid() == 0) return "/var/lib/rundlet";
+  const std::string data = Variable({"XDG_DATA_HOME"});
+  return (data.empty() ? Variable({"HOME"}) + "/.local/share" : data) + "/rundlet";
+}
+
+unsigned UsableCores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) < 0) return 1;
+  return static_cast<unsigned>(CPU_COUNT(&set));
+}
+
+}  // namespace
+
+Config ConfigFromEnvironment() {
+  Config config;
+  config.state_dir = Variable({"RUNDLET_STATE"});
+  if (config.state_dir.empty()) config.state_dir = DefaultStateDir();
+  config.index_url = Variable({"RUNDLET_INDEX"});
+  if (config.index_url.empty()) config.index_url = kPublicIndex;
+  while (config.index_url.ends_with('/')) config.index_url.pop_back();
+  if (!config.index_url.starts_with("https://") && !config.index_url.starts_with("http://")) {
+    throw base::Error(base::Fault::kInvalid, fmt::format("using package index `{}`", config.index_url))
+        .Because("it is not an http or https URL")
+        .Hint("set RUNDLET_INDEX to the URL of a simple index, the one that ends in /simple");
+  }
+  if (config.index_url.find('@') != std::string::npos) {
+    throw base::Error(base::Fault::kInvalid, "using the package index of RUNDLET_INDEX")
+        .Because("credentials in its URL would end up in logs and locks");
+  }
+  config.ca_bundle = Variable({"RUNDLET_CA_BUNDLE", "SSL_CERT_FILE"});
+  if (config.ca_bundle.empty()) config.ca_bundle = kHostBundle;
+  config.proxy_http = Variable({"http_proxy"});
+  config.proxy_https = Variable({"https_proxy", "HTTPS_PROXY"});
+  config.no_proxy = Variable({"no_proxy", "NO_PROXY"});
+  config.cores = UsableCores();
+  return config;
+}
+
+}  // namespace rundlet::engine

@@ -1,0 +1,28 @@
+#include "engine/engine.h"
+
+#include <unistd.h>
+
+#include "base/error.h"
+
+namespace rundlet::engine {
+namespace {
+
+std::unique_ptr<store::Store> OpenStore(const Config& config) {
+  if (geteuid() != 0) {
+    throw base::Error(base::Fault::kHost, "starting rundlet for an ordinary user")
+        .Because("no daemon is running, and sandboxes of your own need a kernel interface that is not used yet")
+        .Hint("run it as root, for instance with sudo");
+  }
+  return store::Store::Open(config.state_dir);
+}
+
+}  // namespace
+
+Engine::Engine(Config config)
+    : config_(std::move(config)),
+      installation_(FindInstallation()),
+      store_(OpenStore(config_)),
+      launcher_(installation_.launcher, store_->dir()),
+      workers_(config_, installation_.worker, launcher_) {}
+
+}  // namespace rundlet::engine

@@ -1,0 +1,157 @@
+#include "engine/environments.h"
+
+#include <fcntl.h>
+
+#include <optional>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "engine/capture.h"
+#include "engine/image_sandbox.h"
+#include "engine/jobs.h"
+#include "engine/network.h"
+#include "rootfs/bytecode.h"
+#include "rootfs/fetch.h"
+#include "rootfs/package.h"
+#include "rootfs/venv.h"
+
+namespace rundlet::engine {
+namespace {
+
+using rootfs::Distribution;
+using store::Kind;
+
+std::string LowerKeyOf(const Distribution& distribution, const rootfs::Interpreter& interpreter) {
+  return rootfs::LowerKey(rootfs::PackageKey(distribution, interpreter.tag), interpreter);
+}
+
+// The image's own interpreter compiles; what it writes reaches only sandboxes with that very interpreter.
+void CompileLower(Engine& engine, const rootfs::Image& image, const store::EntryInfo& package,
+                  const base::CancelToken* cancel) {
+  store::Staging staging = engine.store().NewStaging();
+  const rootfs::CompileCommand command = rootfs::MakeCompileCommand(package, image.interpreter, staging);
+  const ImageSandbox sandbox(engine, image);
+  runtime::SandboxSpec spec = sandbox.Spec();
+  spec.mounts.mounts.insert(spec.mounts.mounts.end(), command.mounts.begin(), command.mounts.end());
+  spec.argv = command.argv;
+  const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
+  const base::UniqueFd input = base::MemoryFile("compile", command.input);
+  RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = input.get()}, {}, cancel);
+  rootfs::CommitLower(engine.store(), package, image.interpreter, std::move(staging));
+}
+
+void MakeLower(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
+               const base::CancelToken* cancel) {
+  store::Store& store = engine.store();
+  const std::string key = LowerKeyOf(distribution, image.interpreter);
+  const store::Lease package_lease =
+      store.Use(Kind::kPackage, rootfs::PackageKey(distribution, image.interpreter.tag));
+  const store::EntryInfo package =
+      rootfs::InstallPackage(store, engine.workers(), distribution, image.interpreter.tag, cancel);
+  const store::Lease make = store.Make(Kind::kLower, key, cancel);
+  if (store.Find(Kind::kLower, key).has_value()) return;
+  CompileLower(engine, image, package, cancel);
+}
+
+rootfs::InstalledDistribution FindInstalled(Engine& engine, const Distribution& distribution,
+                                            const rootfs::Interpreter& interpreter, std::vector<store::Lease>& leases) {
+  store::Store& store = engine.store();
+  const std::string package_key = rootfs::PackageKey(distribution, interpreter.tag);
+  const std::string lower_key = rootfs::LowerKey(package_key, interpreter);
+  leases.push_back(store.Use(Kind::kPackage, package_key));
+  leases.push_back(store.Use(Kind::kLower, lower_key));
+  const std::optional<store::EntryInfo> package = store.Find(Kind::kPackage, package_key);
+  if (!package.has_value()) {
+    throw base::Error(base::Fault::kHost, fmt::format("using `{}`", distribution.Label()))
+        .Because("it was removed from the store while it was wanted")
+        .Hint("run the command again");
+  }
+  return {distribution, *package, store.Find(Kind::kLower, lower_key)};
+}
+
+// Collisions depend on the environment's digest alone; what was found is kept under it.
+std::vector<std::string> CheckOnce(Engine& engine, const rootfs::EnvironmentParts& parts, const base::Digest& digest) {
+  constexpr size_t kLimit = 1 << 20;
+  const int state = engine.store().dir();
+  const std::string path = fmt::format("cache/environments/{}", digest.hex());
+  if (const auto kept = base::TryOpenAt(state, path, O_RDONLY)) {
+    const std::string text = base::ReadFd(kept->get(), kLimit, path);
+    if (text.empty()) return {};
+    return base::Split(std::string_view(text).substr(0, text.size() - 1), '\n');
+  }
+  const std::vector<std::string> warnings = rootfs::CheckEnvironment(engine.store(), parts);
+  std::string text;
+  for (const std::string& warning : warnings) text += warning + "\n";
+  base::MakeDirs(state, "cache/environments", 0700);
+  base::ReplaceAt(state, path, text, 0600, base::Durability::kNone);
+  return warnings;
+}
+
+}  // namespace
+
+bool IsFetched(Engine& engine, const Distribution& distribution) {
+  return engine.store().Find(Kind::kWheel, distribution.sha256.hex()).has_value();
+}
+
+bool IsInstalled(Engine& engine, const Distribution& distribution, const rootfs::Interpreter& interpreter) {
+  return engine.store().Find(Kind::kPackage, rootfs::PackageKey(distribution, interpreter.tag)).has_value() &&
+         engine.store().Find(Kind::kLower, LowerKeyOf(distribution, interpreter)).has_value();
+}
+
+void FetchOne(Engine& engine, const Distribution& distribution, EventBus& events, const base::CancelToken* cancel) {
+  const std::string task = fmt::format("fetch {}", distribution.Label());
+  Report(events, task, "fetch", [&](Event& finished) {
+    const Network network(engine.config());
+    const store::Lease lease = engine.store().Use(Kind::kWheel, distribution.sha256.hex());
+    rootfs::FetchWheels(
+        engine.store(), engine.workers(), {distribution}, network.settings(),
+        [&](const rootfs::WorkerProgress& progress) {
+          events.Send({.kind = EventKind::kProgress,
+                       .task = task,
+                       .phase = "fetch",
+                       .done = progress.done,
+                       .total = progress.total != 0 ? progress.total : distribution.size});
+        },
+        cancel);
+    finished.done = finished.total = distribution.size;
+  });
+}
+
+void InstallOne(Engine& engine, const rootfs::Image& image, const Distribution& distribution, EventBus& events,
+                const base::CancelToken* cancel) {
+  Report(events, fmt::format("install {}", distribution.Label()), "install",
+         [&](Event&) { MakeLower(engine, image, distribution, cancel); });
+}
+
+ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image, const rootfs::Lock& lock) {
+  ReadyEnvironment ready;
+  rootfs::EnvironmentParts parts;
+  parts.interpreter = image.interpreter;
+  parts.venv_key = rootfs::EnsureVenv(engine.store(), image.interpreter);
+  ready.leases.push_back(engine.store().Use(Kind::kSkeleton, parts.venv_key));
+  for (const Distribution& distribution : lock.distributions) {
+    parts.distributions.push_back(FindInstalled(engine, distribution, image.interpreter, ready.leases));
+  }
+  ready.environment = rootfs::Compose(parts);
+  ready.warnings = CheckOnce(engine, parts, ready.environment.digest);
+  return ready;
+}
+
+ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image, const rootfs::Lock& lock,
+                                   EventBus& events, const base::CancelToken* cancel) {
+  std::vector<Job> jobs;
+  for (const Distribution& distribution : lock.distributions) {
+    if (IsInstalled(engine, distribution, image.interpreter)) continue;
+    Job install = {.run = [&] { InstallOne(engine, image, distribution, events, cancel); }};
+    if (!IsFetched(engine, distribution)) {
+      jobs.push_back({.lane = Lane::kNetwork, .run = [&] { FetchOne(engine, distribution, events, cancel); }});
+      install.needs = {jobs.size() - 1};
+    }
+    jobs.push_back(std::move(install));
+  }
+  if (!jobs.empty()) ThrowFirstError(RunJobs(jobs, {.compute = engine.config().cores}, cancel));
+  return ComposeEnvironment(engine, image, lock);
+}
+
+}  // namespace rundlet::engine

@@ -1,0 +1,113 @@
+#include "engine/exec.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "engine/environments.h"
+#include "engine/host_files.h"
+#include "engine/image_sandbox.h"
+#include "engine/resolver.h"
+
+namespace rundlet::engine {
+namespace {
+
+using base::Error;
+using base::Fault;
+
+rootfs::Image ChooseImage(Engine& engine, const std::string& name) {
+  if (!name.empty()) return rootfs::FindImage(engine.store(), name);
+  const std::vector<rootfs::Image> images = rootfs::ListImages(engine.store());
+  if (images.size() == 1) return images.front();
+  throw Error(Fault::kInvalid, "choosing an image")
+      .Because(images.empty() ? "there is none" : fmt::format("there are {}", images.size()))
+      .Hint(images.empty() ? "import one with `rundlet image import NAME PATH`" : "name one with --image");
+}
+
+// Places that are the sandbox's own: a mount there would replace what isolates it.
+void CheckTarget(const std::string& target) {
+  for (const char* reserved : {"/proc", "/sys", "/dev", "/env", "/rundlet"}) {
+    const std::string below = std::string(reserved) + "/";
+    if (target != reserved && !target.starts_with(below)) continue;
+    throw Error(Fault::kInvalid, fmt::format("mounting at `{}`", target))
+        .Because(fmt::format("`{}` belongs to the sandbox", reserved));
+  }
+}
+
+// A scratch home or /tmp is mounted first; what the user asked for lies on top of it.
+void AddUserMounts(runtime::SandboxSpec& spec, HandedMounts& handed, const std::vector<UserMount>& mounts) {
+  for (const UserMount& mount : mounts) {
+    CheckTarget(mount.target);
+    handed.Add(mount.source.get(), mount.target, mount.writable);
+  }
+  spec.mounts.mounts.insert(spec.mounts.mounts.end(), handed.mounts.begin(), handed.mounts.end());
+}
+
+void UseEnvironment(runtime::SandboxSpec& spec, const rootfs::Environment& environment) {
+  spec.mounts.mounts.push_back(rootfs::EnvironmentMount(environment));
+  for (auto& [name, value] : spec.environment) {
+    if (name == "PATH") value = "/env/bin:" + value;
+  }
+  SetVariable(spec, "VIRTUAL_ENV", "/env");
+}
+
+// Passes signals on until the sandbox ends.
+runtime::Outcome WaitPassingSignals(runtime::Sandbox& sandbox, int interrupt) {
+  while (true) {
+    pollfd polled[2] = {{sandbox.pidfd(), POLLIN, 0}, {interrupt, POLLIN, 0}};
+    if (poll(polled, 2, -1) < 0 && errno != EINTR) base::ThrowErrno("waiting for a sandbox");
+    if (polled[0].revents != 0) return sandbox.Wait(nullptr);
+    unsigned char number;
+    if (polled[1].revents != 0 && read(interrupt, &number, 1) == 1) sandbox.Signal(number);
+  }
+}
+
+}  // namespace
+
+ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events, const base::CancelToken* cancel,
+                 int interrupt) {
+  ExecOutcome result;
+  result.requested_at = base::MonotonicNanoseconds();
+  const rootfs::Image image = ChooseImage(engine, request.image);
+  const ImageSandbox sandbox(engine, image);
+  runtime::SandboxSpec spec = sandbox.Spec(runtime::ProcView::kFull);
+  ReadyEnvironment ready;
+  if (!request.requirements.empty()) {
+    const Freshness freshness = request.upgrade ? Freshness::kUpgrade : Freshness::kKept;
+    const Resolution resolution =
+        Resolve(engine, image, request.requirements, freshness, "this command", events, cancel);
+    ready = EnsureEnvironment(engine, image, resolution.lock, events, cancel);
+    for (const std::string& warning : ready.warnings) {
+      events.Send({.kind = EventKind::kNote, .task = "this command", .text = warning});
+    }
+    UseEnvironment(spec, ready.environment);
+  }
+  HandedMounts handed;
+  AddUserMounts(spec, handed, request.mounts);
+  for (auto& [name, value] : request.environment) SetVariable(spec, name, std::move(value));
+  spec.argv = std::move(request.command);
+  spec.cwd = !request.cwd.empty()                     ? request.cwd
+             : image.config.working_dir.starts_with('/') ? image.config.working_dir
+                                                      : "/";
+  const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
+  if (cancel != nullptr) cancel->ThrowIfCancelled();
+  result.prepared_at = base::MonotonicNanoseconds();
+  runtime::Sandbox running = engine.launcher().Start({.spec = &checked,
+                                                      .standard_input = STDIN_FILENO,
+                                                      .standard_output = STDOUT_FILENO,
+                                                      .standard_error = STDERR_FILENO,
+                                                      .mounts = handed.numbers()});
+  const runtime::Outcome outcome = WaitPassingSignals(running, interrupt);
+  result.exit_code = outcome.end == runtime::Outcome::End::kExited ? outcome.code : 128 + outcome.code;
+  result.stages = outcome.times;
+  result.ended_at = outcome.ended_at;
+  result.peak_memory = outcome.peak_memory;
+  return result;
+}
+
+}  // namespace rundlet::engine

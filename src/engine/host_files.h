@@ -1,0 +1,33 @@
+// Host files that a sandbox of ours needs, as detached mounts: shared libraries for workers, and what name resolution and
+// TLS need for whoever may use the host's network.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "engine/config.h"
+#include "runtime/mount_plan.h"
+
+namespace rundlet::engine {
+
+// A growing list of detached mounts and the plan entries that name them.
+struct HandedMounts {
+  std::vector<base::UniqueFd> descriptors;
+  std::vector<runtime::Mount> mounts;
+
+  // Adds a clone of an open file or directory, to be mounted at `target`.
+  void Add(int fd, const std::string& target, bool writable = false);
+  std::vector<int> numbers() const;
+};
+
+// Where the CA bundle is inside every sandbox that has one.
+inline constexpr const char* kBundleInside = "/etc/ssl/certs/ca-certificates.crt";
+
+// /etc/resolv.conf, hosts, nsswitch.conf and the CA bundle of the host; absent ones are left out.
+void AddNetworkFiles(HandedMounts& handed, const Config& config);
+
+// The root of a worker: the host's /usr, read-only, and nothing else of the host.
+std::vector<runtime::Mount> WorkerRoot(HandedMounts& handed);
+
+}  // namespace rundlet::engine

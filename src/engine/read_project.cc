@@ -1,0 +1,153 @@
+#include "engine/read_project.h"
+
+#include <fcntl.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "engine/capture.h"
+#include "engine/environments.h"
+#include "engine/host_files.h"
+#include "engine/image_sandbox.h"
+#include "engine/resolver.h"
+#include "plans/invalid_pipeline.h"
+#include "plans/read_pipeline.h"
+
+namespace rundlet::engine {
+namespace {
+
+using base::Error;
+using base::Fault;
+using nlohmann::json;
+
+constexpr size_t kDocumentLimit = 64 << 20;
+
+// A document kept under the digest of what it was made from.
+class KeptDocument {
+ public:
+  KeptDocument(Engine& engine, const std::string& folder, const base::Digest& key)
+      : state_(engine.store().dir()), folder_("cache/" + folder), path_(folder_ + "/" + key.hex()) {}
+
+  std::optional<std::string> Find() const {
+    const auto file = base::TryOpenAt(state_, path_, O_RDONLY);
+    if (!file.has_value()) return std::nullopt;
+    return base::ReadFd(file->get(), kDocumentLimit, path_);
+  }
+  void Keep(const std::string& text) const {
+    base::MakeDirs(state_, folder_, 0700);
+    base::ReplaceAt(state_, path_, text, 0600, base::Durability::kNone);
+  }
+
+ private:
+  int state_;
+  std::string folder_;
+  std::string path_;
+};
+
+std::string ReadToml(Engine& engine, const Project& project, const base::CancelToken* cancel) {
+  if (project.toml.empty()) return {};
+  const KeptDocument kept(engine, "toml", base::Digest::Of(project.toml));
+  if (std::optional<std::string> text = kept.Find()) return *std::move(text);
+  try {
+    const std::string text = engine.workers().Run(
+        {.command = "parse-toml", .request = json{{"text", project.toml}}.dump(), .files = {}, .mounts = {}}, {},
+        cancel);
+    kept.Keep(text);
+    return text;
+  } catch (Error& error) {
+    if (error.fault() == Fault::kInvalid) error.While("reading `rundlet.toml`");
+    throw;
+  }
+}
+
+// The image whose Python reads the project: that of the project's default version, else the first that is named.
+std::string ReaderImage(const std::string& toml) {
+  const json document = toml.empty() ? json::object() : json::parse(toml, nullptr, false);
+  const json data = document.is_object() ? document.value("data", json::object()) : json::object();
+  const auto images = data.find("images");
+  if (images == data.end() || !images->is_object() || images->empty()) {
+    throw plans::InvalidPipeline({{.file = "rundlet.toml",
+                                   .message = "the project names no image",
+                                   .cause = "steps have no Python to run on",
+                                   .hint = "add a table such as `[images]` with `\"3.11\" = \"python-3.11\"`; "
+                                           "`rundlet image ls` lists what is there"}});
+  }
+  std::string wanted;
+  if (const auto python = data.find("python"); python != data.end() && python->is_object()) {
+    if (const auto version = python->find("version"); version != python->end() && version->is_string()) {
+      wanted = version->get<std::string>();
+    }
+  }
+  const auto chosen = images->contains(wanted) ? images->find(wanted) : images->begin();
+  return chosen->is_string() ? chosen->get<std::string>() : std::string();
+}
+
+json Request(const Project& project) {
+  json files = json::array();
+  for (const ProjectFile& file : project.files) files.push_back(file.path);
+  return {{"version", 1}, {"files", files}};
+}
+
+std::string RunReader(Engine& engine, const Project& project, const rootfs::Image& image, EventBus& events,
+                      const base::CancelToken* cancel) {
+  const Resolution resolution = ResolveShipped(engine, image, "reader-requirements.txt", events, cancel);
+  const ReadyEnvironment ready = EnsureEnvironment(engine, image, resolution.lock, events, cancel);
+  const store::Staging work = engine.store().NewStaging();
+  WriteProject(project, work.tree());
+
+  const ImageSandbox sandbox(engine, image);
+  runtime::SandboxSpec spec = sandbox.Spec();
+  HandedMounts handed;
+  handed.Add(base::OpenHostPath(engine.installation().python, O_PATH | O_DIRECTORY).get(), "/rundlet/python");
+  auto& mounts = spec.mounts.mounts;
+  mounts.push_back(rootfs::EnvironmentMount(ready.environment));
+  mounts.push_back({"/work", runtime::StorePath{work.tree_path()}});
+  mounts.insert(mounts.end(), handed.mounts.begin(), handed.mounts.end());
+  spec.argv = {"/env/bin/python", "-I", "-B", "/rundlet/python/rundlet_reader"};
+  spec.cwd = "/work";
+  const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
+
+  const base::UniqueFd input = base::MemoryFile("reader-request", Request(project).dump());
+  std::string output;
+  Tail errors(4096);
+  const auto keep = [&output](std::string_view line) {
+    if (output.size() < kDocumentLimit) output += line;
+  };
+  const runtime::Outcome outcome =
+      RunCaptured(engine.launcher(),
+                  {.spec = &checked, .standard_input = input.get(), .mounts = handed.numbers()},
+                  {.standard_output = keep,
+                   .standard_error = [&](std::string_view line) { errors.AddLine(line); },
+                   .line_limit = kDocumentLimit},
+                  cancel);
+  if (outcome.end == runtime::Outcome::End::kExited && outcome.code == 0) return output;
+  throw Error(Fault::kInvalid, fmt::format("reading project `{}`", project.root))
+      .Because(fmt::format("the reader ended with {} {}: {}",
+                           outcome.end == runtime::Outcome::End::kExited ? "code" : "signal", outcome.code,
+                           base::Printable(base::Trim(errors.text()))));
+}
+
+}  // namespace
+
+plans::Pipeline ReadProject(Engine& engine, const Project& project, EventBus& events,
+                            const base::CancelToken* cancel) {
+  const std::string toml = ReadToml(engine, project, cancel);
+  const rootfs::Image image = rootfs::FindImage(engine.store(), ReaderImage(toml));
+  base::Sha256 key;
+  key.AddField(RUNDLET_VERSION);
+  key.AddField(image.interpreter.identity.hex());
+  key.AddField(DigestOf(project).hex());
+  const KeptDocument kept(engine, "reader", key.Finish());
+  std::optional<std::string> document = kept.Find();
+  if (!document.has_value()) {
+    Report(events, project.name, "read",
+           [&](Event&) { document = RunReader(engine, project, image, events, cancel); });
+    kept.Keep(*document);
+  }
+  return plans::ReadPipeline(*document, toml);
+}
+
+}  // namespace rundlet::engine

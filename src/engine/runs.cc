@@ -1,0 +1,183 @@
+#include "engine/runs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+
+namespace rundlet::engine {
+namespace {
+
+using base::Error;
+using base::Fault;
+using nlohmann::json;
+
+constexpr size_t kRecordLimit = 64 << 20;
+constexpr size_t kLogLimit = 256 << 20;
+constexpr RunState kStates[] = {RunState::kRunning, RunState::kSucceeded, RunState::kFailed, RunState::kInterrupted};
+
+// Sorts by time; the end tells runs of one second apart: "20260131-154502-3fa9".
+std::string NewRunId(int64_t now) {
+  tm parts;
+  const time_t time = now;
+  gmtime_r(&time, &parts);
+  char text[32];
+  strftime(text, sizeof text, "%Y%m%d-%H%M%S", &parts);
+  uint16_t random = 0;
+  if (getrandom(&random, sizeof random, 0) < 0) base::ThrowErrno("making a run's id");
+  return fmt::format("{}-{:04x}", text, random);
+}
+
+json ToJson(const RunRecord& run) {
+  json steps = json::array();
+  for (const StepRecord& step : run.steps) {
+    steps.push_back({{"name", step.name},
+                     {"kind", step.kind},
+                     {"result", step.result},
+                     {"seconds", step.seconds},
+                     {"peak_memory", step.peak_memory},
+                     {"rows", step.rows.has_value() ? json(*step.rows) : json()},
+                     {"message", step.message}});
+  }
+  return {{"version", 1},          {"id", run.id},           {"project", run.project},   {"path", run.path},
+          {"started_at", run.started_at}, {"seconds", run.seconds}, {"state", NameOf(run.state)},
+          {"id_base", run.id_base}, {"id_count", run.id_count}, {"steps", steps}};
+}
+
+RunRecord FromJson(const json& document) {
+  RunRecord run;
+  run.id = document.at("id");
+  run.project = document.at("project");
+  run.path = document.at("path");
+  run.started_at = document.at("started_at");
+  run.seconds = document.at("seconds");
+  run.id_base = document.at("id_base");
+  run.id_count = document.at("id_count");
+  const auto state = document.at("state").get<std::string>();
+  for (const RunState candidate : kStates) {
+    if (state == NameOf(candidate)) run.state = candidate;
+  }
+  for (const json& step : document.at("steps")) {
+    StepRecord record = {step.at("name"), step.at("kind"), step.at("result"), step.at("seconds"),
+                         step.at("peak_memory")};
+    if (!step.at("rows").is_null()) record.rows = step.at("rows").get<uint64_t>();
+    record.message = step.at("message");
+    run.steps.push_back(std::move(record));
+  }
+  return run;
+}
+
+bool IsAlive(int dir) {
+  const auto lock = base::TryOpenAt(dir, ".lock", O_RDWR);
+  return lock.has_value() && flock(lock->get(), LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+std::optional<RunRecord> ReadRun(store::Store& store, const std::string& id) {
+  const auto dir = base::TryOpenAt(store.dir(), "runs/" + id, O_RDONLY | O_DIRECTORY);
+  if (!dir.has_value()) return std::nullopt;
+  const auto file = base::TryOpenAt(dir->get(), "run.json", O_RDONLY);
+  if (!file.has_value()) return std::nullopt;
+  try {
+    RunRecord run = FromJson(json::parse(base::ReadFd(file->get(), kRecordLimit, "a run's record")));
+    if (run.state == RunState::kRunning && !IsAlive(dir->get())) run.state = RunState::kInterrupted;
+    return run;
+  } catch (const json::exception& error) {
+    throw Error(Fault::kHost, fmt::format("reading the record of run `{}`", id)).Because(error.what());
+  }
+}
+
+std::vector<std::string> RunIds(store::Store& store) {
+  std::vector<std::string> ids;
+  for (const base::DirEntry& entry : base::ListDir(store.dir(), "runs")) {
+    if (entry.type == DT_DIR) ids.push_back(entry.name);
+  }
+  std::reverse(ids.begin(), ids.end());
+  return ids;
+}
+
+}  // namespace
+
+const char* NameOf(RunState state) {
+  switch (state) {
+    case RunState::kRunning: return "running";
+    case RunState::kSucceeded: return "succeeded";
+    case RunState::kFailed: return "failed";
+    case RunState::kInterrupted: return "interrupted";
+  }
+  return "unknown";
+}
+
+Run::Run(store::Store& store, RunRecord record) : record_(std::move(record)), begin_(std::chrono::steady_clock::now()) {
+  record_.started_at = std::time(nullptr);
+  record_.id = NewRunId(record_.started_at);
+  base::MakeDirs(store.dir(), directory() + "/logs", 0700);
+  base::MakeDirs(store.dir(), directory() + "/project", 0755);
+  base::MakeDirs(store.dir(), directory() + "/steps", 0755);
+  dir_ = base::OpenAt(store.dir(), directory(), O_RDONLY | O_DIRECTORY);
+  lock_ = base::OpenAt(dir_.get(), ".lock", O_RDWR | O_CREAT, 0600);
+  if (flock(lock_.get(), LOCK_EX) < 0) base::ThrowErrno("locking run `{}`", record_.id);
+  base::ReplaceAt(dir_.get(), "run.json", ToJson(record_).dump(1), 0600, base::Durability::kNone);
+}
+
+void Run::Finish(RunState state) {
+  record_.state = state;
+  record_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  base::RemoveTree(dir_.get(), "steps");
+  base::ReplaceAt(dir_.get(), "run.json", ToJson(record_).dump(1), 0600, base::Durability::kNone);
+}
+
+std::vector<RunRecord> ListRuns(store::Store& store) {
+  std::vector<RunRecord> runs;
+  for (const std::string& id : RunIds(store)) {
+    if (std::optional<RunRecord> run = ReadRun(store, id)) runs.push_back(*std::move(run));
+  }
+  return runs;
+}
+
+RunRecord FindRun(store::Store& store, const std::string& id) {
+  std::vector<std::string> matches;
+  for (const std::string& candidate : RunIds(store)) {
+    if (id == "last" ? matches.empty() : candidate.starts_with(id)) matches.push_back(candidate);
+  }
+  const auto refuse = [&id](const std::string& why) {
+    return Error(Fault::kInvalid, fmt::format("looking for run `{}`", base::Printable(id)))
+        .Because(why)
+        .Hint("`rundlet runs ls` lists them");
+  };
+  if (matches.empty()) throw refuse("there is none");
+  if (matches.size() > 1) throw refuse(fmt::format("{} runs begin like that", matches.size()));
+  if (std::optional<RunRecord> run = ReadRun(store, matches.front())) return *std::move(run);
+  throw refuse("it has no record");
+}
+
+std::string ReadLogs(store::Store& store, const RunRecord& run, const std::string& step) {
+  const base::UniqueFd logs = base::OpenAt(store.dir(), fmt::format("runs/{}/logs", run.id), O_RDONLY | O_DIRECTORY);
+  if (!step.empty()) {
+    const std::string name = step + ".log";
+    if (!base::IsPlainRelative(name) || !base::ExistsAt(logs.get(), name)) {
+      throw Error(Fault::kInvalid, fmt::format("reading the log of step `{}`", base::Printable(step)))
+          .Because(fmt::format("run `{}` has none", run.id));
+    }
+    return base::ReadAt(logs.get(), name, kLogLimit);
+  }
+  std::string text;
+  for (const base::DirEntry& entry : base::ListDir(logs.get())) {
+    const std::string name = entry.name.substr(0, entry.name.rfind('.'));
+    for (const std::string& line : base::Split(base::Trim(base::ReadAt(logs.get(), entry.name, kLogLimit)), '\n')) {
+      if (!line.empty()) text += fmt::format("{} | {}\n", name, line);
+    }
+  }
+  return text;
+}
+
+}  // namespace rundlet::engine

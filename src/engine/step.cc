@@ -1,0 +1,225 @@
+#include "engine/step.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "engine/host_files.h"
+#include "engine/image_sandbox.h"
+
+namespace rundlet::engine {
+namespace {
+
+using base::Error;
+using base::Fault;
+using nlohmann::json;
+
+constexpr size_t kResultLimit = 1 << 20;
+constexpr size_t kMaxColumns = 20'000;
+constexpr int kFirstFile = 3;
+constexpr unsigned kStepUser = 1000;
+constexpr const char* kParquet = "table.parquet";
+
+std::string FileInside(size_t index) { return fmt::format("/proc/self/fd/{}", kFirstFile + index); }
+
+base::UniqueFd NewTable(const std::string& label) {
+  base::UniqueFd table(memfd_create(label.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!table.valid()) base::ThrowErrno("making shared memory for table `{}`", label);
+  return table;
+}
+
+// From here on nobody can change it, whatever descriptors are left. What consumers get is a read-only description.
+SharedTable Seal(const base::UniqueFd& table, const std::string& label) {
+  if (fcntl(table.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+    base::ThrowErrno("sealing table `{}`", label);
+  }
+  return std::make_shared<base::UniqueFd>(base::OpenHostPath(fmt::format("/proc/self/fd/{}", table.get()), O_RDONLY));
+}
+
+json InputsOf(const StepTask& task) {
+  json inputs = json::array();
+  for (size_t i = 0; i < task.inputs.size(); ++i) {
+    const StepInput& input = task.inputs[i];
+    inputs.push_back({{"argument", input.argument},
+                      {"model", input.model},
+                      {"path", FileInside(i)},
+                      {"columns", input.all_columns ? json() : json(input.columns)},
+                      {"filter", input.filter.empty() ? json() : json::parse(input.filter)}});
+  }
+  return inputs;
+}
+
+json RequestFor(const StepTask& task) {
+  json request = {{"version", 1},
+                  {"kind", task.kind},
+                  {"step", task.label},
+                  {"inputs", InputsOf(task)},
+                  {"parameters", json::parse(task.parameters)},
+                  {"limit", task.limit}};
+  if (!task.function.empty()) {
+    request["file"] = task.file;
+    request["function"] = task.function;
+  }
+  if (!task.sql.empty()) request["sql"] = task.sql;
+  if (task.source != nullptr) {
+    json paths = json::array();
+    for (size_t i = 0; i < task.source->files.size(); ++i) {
+      paths.push_back(fmt::format("/rundlet/in/{}/{}.{}", task.source->table, i, task.source->format));
+    }
+    request["source"] = {{"paths", paths}, {"format", task.source->format}};
+  }
+  if (task.output == StepOutput::kTable) request["output"] = FileInside(task.inputs.size());
+  if (task.output == StepOutput::kParquet) request["output"] = fmt::format("/rundlet/out/{}", kParquet);
+  return request;
+}
+
+runtime::SandboxSpec SpecFor(Engine& engine, const ImageSandbox& sandbox, const StepTask& task, HandedMounts& handed) {
+  runtime::SandboxSpec spec = sandbox.Spec(runtime::ProcView::kFull);
+  auto& mounts = spec.mounts.mounts;
+  handed.Add(base::OpenHostPath(engine.installation().python, O_PATH | O_DIRECTORY).get(), "/rundlet/python");
+  if (task.source != nullptr) {
+    for (size_t i = 0; i < task.source->files.size(); ++i) {
+      handed.Add(task.source->files[i].get(),
+                 fmt::format("/rundlet/in/{}/{}.{}", task.source->table, i, task.source->format));
+    }
+  }
+  if (task.host_network) AddNetworkFiles(handed, engine.config());
+  mounts.push_back(rootfs::EnvironmentMount(*task.environment));
+  mounts.push_back({"/rundlet/out", runtime::StorePath{task.out, true, true}});
+  if (!task.project.empty()) mounts.push_back({"/work", runtime::StorePath{task.project}});
+  mounts.insert(mounts.end(), handed.mounts.begin(), handed.mounts.end());
+  for (auto& [name, value] : spec.environment) {
+    if (name == "PATH") value = "/env/bin:" + value;
+  }
+  SetVariable(spec, "VIRTUAL_ENV", "/env");
+  SetVariable(spec, "PYTHONPATH", "/rundlet/python:/work");
+  SetVariable(spec, "PYTHONUNBUFFERED", "1");
+  const std::string threads = std::to_string(engine.config().cores);
+  for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) {
+    SetVariable(spec, name, threads);
+  }
+  for (const auto& [name, value] : task.variables) SetVariable(spec, name, value);
+  if (task.host_network) SetVariable(spec, "SSL_CERT_FILE", kBundleInside);
+  spec.argv = {"/env/bin/python", "-B", "/rundlet/python/rundlet_runner"};
+  spec.cwd = "/work";
+  spec.network = task.host_network ? runtime::Network::kHost : runtime::Network::kNone;
+  spec.uid = kStepUser;
+  spec.gid = kStepUser;
+  return spec;
+}
+
+// The step's output directory belongs to its user; the mount shifts the owner into the sandbox's ids.
+void MakeOutDirectory(int state, const std::string& path) {
+  base::MakeDirs(state, path, 0755);
+  const base::UniqueFd out = base::OpenAt(state, path, O_RDONLY | O_DIRECTORY);
+  if (fchown(out.get(), kStepUser, kStepUser) < 0) base::ThrowErrno("making `{}`", path);
+}
+
+std::string Text(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+// The runner's own account of a failure: the exception, where it is in the user's files, and its hint.
+[[noreturn]] void ThrowReported(const StepTask& task, const json& report) {
+  const std::string file = Text(report, "file");
+  const auto line = report.find("line");
+  std::string where;
+  if (!file.empty() && line != report.end() && line->is_number_unsigned()) {
+    where = fmt::format("{}:{}: ", file, line->get<uint64_t>());
+  }
+  Error error = Error(Fault::kStep, fmt::format("running step `{}`", task.label))
+                    .Because(base::Printable(fmt::format("{}{}: {}", where, Text(report, "type"), Text(report, "message"))));
+  error.SetHint(base::Printable(Text(report, "hint")));
+  throw error;
+}
+
+StepResult ReadResult(const StepTask& task, const std::string& text) {
+  const json document = json::parse(text, nullptr, false);
+  const auto malformed = [&task](const char* what) {
+    return Error(Fault::kStep, fmt::format("running step `{}`", task.label))
+        .Because(fmt::format("its result is malformed: {}", what));
+  };
+  if (!document.is_object() || !document.contains("ok") || !document["ok"].is_boolean()) throw malformed("no `ok`");
+  if (!document["ok"].get<bool>()) {
+    const json report = document.value("error", json::object());
+    ThrowReported(task, report.is_object() ? report : json::object());
+  }
+  StepResult result;
+  if (const auto rows = document.find("rows"); rows != document.end() && rows->is_number_unsigned()) {
+    result.rows = rows->get<uint64_t>();
+  }
+  if (const auto bytes = document.find("bytes"); bytes != document.end() && bytes->is_number_unsigned()) {
+    result.bytes = bytes->get<uint64_t>();
+  }
+  if (const auto columns = document.find("columns"); columns != document.end() && columns->is_array()) {
+    if (columns->size() > kMaxColumns) throw malformed("too many columns");
+    for (const json& column : *columns) {
+      if (!column.is_object()) throw malformed("a column is no object");
+      result.columns.emplace_back(base::Printable(Text(column, "name")), base::Printable(Text(column, "type")));
+    }
+  }
+  if (const auto preview = document.find("preview"); preview != document.end() && preview->is_array()) {
+    result.preview = preview->dump(-1, ' ', false, json::error_handler_t::replace);
+  }
+  if (const auto held = document.find("held"); held != document.end() && held->is_boolean()) {
+    result.held = held->get<bool>();
+  }
+  result.message = base::Printable(Text(document, "message"));
+  return result;
+}
+
+Error EndedWithoutResult(const StepTask& task, const runtime::Outcome& outcome) {
+  Error error(Fault::kStep, fmt::format("running step `{}`", task.label));
+  if (outcome.end == runtime::Outcome::End::kExited) {
+    return std::move(error).Because(fmt::format("it left with code {} and without a result", outcome.code));
+  }
+  return std::move(error).Because(fmt::format("it was killed by signal {} ({})", outcome.code, strsignal(outcome.code)));
+}
+
+}  // namespace
+
+StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log, const base::CancelToken* cancel) {
+  const auto begin = std::chrono::steady_clock::now();
+  const int state = engine.store().dir();
+  MakeOutDirectory(state, task.out);
+  const ImageSandbox sandbox(engine, *task.image);
+  HandedMounts handed;
+  const runtime::CheckedSpec checked = runtime::CheckSpec(SpecFor(engine, sandbox, task, handed));
+  const base::UniqueFd input = base::MemoryFile("step-request", RequestFor(task).dump());
+  std::vector<int> files;
+  for (const StepInput& step_input : task.inputs) files.push_back(step_input.table->get());
+  base::UniqueFd table;
+  if (task.output == StepOutput::kTable) {
+    table = NewTable(task.label);
+    files.push_back(table.get());
+  }
+  const CapturedOutcome outcome = RunCaptured(
+      engine.launcher(),
+      {.spec = &checked, .standard_input = input.get(), .files = files, .mounts = handed.numbers()},
+      {.standard_output = log, .standard_error = log, .timeout = task.timeout}, cancel);
+  if (outcome.timed_out) {
+    throw Error(Fault::kStep, fmt::format("running step `{}`", task.label))
+        .Because(fmt::format("it timed out after {} s", *task.timeout))
+        .Hint("give it more with `timeout` in `@rundlet.resources`");
+  }
+  const base::UniqueFd out = base::OpenAt(state, task.out, O_RDONLY | O_DIRECTORY);
+  const auto file = base::TryOpenAt(out.get(), "result.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!file.has_value()) throw EndedWithoutResult(task, outcome);
+  StepResult result = ReadResult(task, base::ReadFd(file->get(), kResultLimit, "a step's result"));
+  if (outcome.end != runtime::Outcome::End::kExited || outcome.code != 0) throw EndedWithoutResult(task, outcome);
+  if (table.valid()) result.table = Seal(table, task.label);
+  result.peak_memory = outcome.peak_memory;
+  result.duration = std::chrono::steady_clock::now() - begin;
+  return result;
+}
+
+}  // namespace rundlet::engine

@@ -1,0 +1,81 @@
+// One step in its sandbox: tables in by mapped memory, a table out, what it said on the way.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/fd.h"
+#include "engine/capture.h"
+#include "engine/engine.h"
+#include "rootfs/environment.h"
+#include "rootfs/image.h"
+
+namespace rundlet::engine {
+
+// A table between steps: one Arrow IPC file in shared memory, sealed once its step has ended. Everybody maps the same
+// pages; the memory is gone with the last descriptor.
+using SharedTable = std::shared_ptr<base::UniqueFd>;
+
+struct StepInput {
+  std::string argument;
+  std::string model;
+  SharedTable table;
+  std::vector<std::string> columns;  // with `all_columns` false
+  bool all_columns = true;
+  std::string filter;                // JSON of a FILTER; empty: none
+};
+
+// A file that a scan reads: of the host, opened by its user, or of the state directory.
+struct StepSource {
+  std::vector<base::UniqueFd> files;
+  std::string table;
+  std::string format;  // "parquet", "csv", "arrow"
+};
+
+enum class StepOutput { kNone, kTable, kParquet };
+
+struct StepTask {
+  std::string kind;   // of the runner: "python", "sql", "expectation", "scan", "materialize", "head"
+  std::string label;  // for people and for the log's file name
+  const rootfs::Image* image = nullptr;
+  const rootfs::Environment* environment = nullptr;
+  std::string project = {};  // the project's files, relative to the state directory; empty: none
+  std::string out = {};      // a new directory for what it writes, relative to the state directory
+  std::string file = {};
+  std::string function = {};
+  std::string sql = {};
+  std::vector<StepInput> inputs = {};
+  std::string parameters = "{}";  // JSON: by argument
+  const StepSource* source = nullptr;
+  StepOutput output = StepOutput::kNone;
+  unsigned limit = 10;  // rows of the preview
+  std::vector<std::pair<std::string, std::string>> variables = {};
+  bool host_network = false;
+  std::optional<double> timeout = {};  // seconds
+};
+
+// What the runner reported, checked. Texts are outsiders'.
+struct StepResult {
+  std::optional<uint64_t> rows;
+  uint64_t bytes = 0;
+  std::vector<std::pair<std::string, std::string>> columns;  // name, type
+  std::string preview = "[]";                                // JSON: rows of scalars
+  std::optional<bool> held;                                  // expectations
+  std::string message;
+  SharedTable table;  // StepOutput::kTable
+  uint64_t peak_memory = 0;
+  std::chrono::nanoseconds duration{0};
+};
+
+// Runs it to its end. `log` gets each line of its output streams. Throws base::Error (kStep) that says what failed, with
+// the user's file and line where there is one; base::Error (kHost, kBug); Cancelled.
+StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log, const base::CancelToken* cancel);
+
+}  // namespace rundlet::engine

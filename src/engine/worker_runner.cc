@@ -1,0 +1,134 @@
+#include "engine/worker_runner.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "engine/capture.h"
+#include "engine/host_files.h"
+
+namespace rundlet::engine {
+namespace {
+
+using base::Error;
+using base::Fault;
+using nlohmann::json;
+
+constexpr size_t kErrorTail = 4096;
+constexpr size_t kMaxChain = 16;
+constexpr size_t kMaxText = 8192;
+
+// What a worker says of an error is outsiders' text in part: bounded, and without control characters.
+std::string SafeText(const json& value) {
+  return base::Printable(value.is_string() ? value.get<std::string>().substr(0, kMaxText) : std::string());
+}
+
+Error ErrorFromWorker(const json& document) {
+  const int fault = document.value("fault", static_cast<int>(Fault::kBug));
+  const auto chain = document.value("chain", json::array());
+  Error error(fault >= 1 && fault <= 5 ? static_cast<Fault>(fault) : Fault::kBug,
+              chain.empty() ? std::string("running a worker") : SafeText(chain.front()));
+  for (size_t i = 1; i < chain.size() && i < kMaxChain; ++i) {
+    error.Because(SafeText(chain[i]));
+  }
+  if (document.contains("hint")) error.SetHint(SafeText(document["hint"]));
+  return error;
+}
+
+// Collects the worker's lines: progress is passed on, the last word is kept.
+class Conversation {
+ public:
+  Conversation(const rootfs::WorkerJob& job, const rootfs::ProgressCallback& progress)
+      : job_(job), progress_(progress) {}
+
+  void AddLine(std::string_view line) {
+    size_ += line.size();
+    if (size_ > job_.answer_limit) return;  // remembered by size_; told in Finish
+    const json document = json::parse(line, nullptr, false);
+    if (!document.is_object()) return;
+    if (const auto progress = document.find("progress"); progress != document.end() && progress->is_object()) {
+      if (progress_) {
+        progress_({.item = progress->value("item", uint64_t{0}),
+                   .done = progress->value("done", uint64_t{0}),
+                   .total = progress->value("total", uint64_t{0})});
+      }
+    } else if (const auto failure = document.find("error"); failure != document.end()) {
+      error_ = ErrorFromWorker(*failure);
+    } else if (const auto answer = document.find("answer"); answer != document.end()) {
+      answer_ = answer->dump();
+    }
+  }
+
+  std::string Finish(const runtime::Outcome& outcome, const std::string& errors) {
+    if (error_.has_value()) throw *error_;
+    if (size_ > job_.answer_limit) {
+      throw Error(Fault::kInvalid, fmt::format("reading what worker `{}` says", job_.command))
+          .Because(fmt::format("it is more than {}", base::HumanBytes(job_.answer_limit)));
+    }
+    const bool exited = outcome.end == runtime::Outcome::End::kExited;
+    if (!exited || outcome.code != 0 || !answer_.has_value()) {
+      Error error = Error(exited ? Fault::kBug : Fault::kHost, fmt::format("running worker `{}`", job_.command))
+                        .Because(exited ? fmt::format("it ended with code {} and without an answer", outcome.code)
+                                        : fmt::format("it was killed by signal {}", outcome.code));
+      if (!errors.empty()) error.Because(base::Printable(base::Trim(errors)));
+      throw error;
+    }
+    return *std::move(answer_);
+  }
+
+ private:
+  const rootfs::WorkerJob& job_;
+  const rootfs::ProgressCallback& progress_;
+  uint64_t size_ = 0;
+  std::optional<Error> error_;
+  std::optional<std::string> answer_;
+};
+
+}  // namespace
+
+WorkerRunner::WorkerRunner(const Config& config, const std::string& program, runtime::Launcher& launcher)
+    : config_(config), program_(base::OpenHostPath(program, O_PATH)), launcher_(launcher) {}
+
+std::string WorkerRunner::Run(const rootfs::WorkerJob& job, const rootfs::ProgressCallback& progress,
+                              const base::CancelToken* cancel) {
+  HandedMounts handed;
+  runtime::SandboxSpec spec;
+  spec.hostname = "worker";
+  spec.mounts.mounts = WorkerRoot(handed);
+  if (job.network == runtime::Network::kHost) AddNetworkFiles(handed, config_);
+  for (const runtime::Mount& mount : handed.mounts) spec.mounts.mounts.push_back(mount);
+  for (const runtime::Mount& mount : job.mounts) spec.mounts.mounts.push_back(mount);
+  spec.argv = {"rundlet-worker", job.command};
+  spec.environment = {{"LANG", "C.UTF-8"}, {"PATH", "/usr/bin"}};
+  spec.ids = config_.ids;
+  // Root of its own user namespace only: what it creates in an id-shifted staging directory belongs to root on disk.
+  // Without the unpacker's privilege it has no capability even there.
+  spec.uid = 0;
+  spec.gid = 0;
+  spec.network = job.network;
+  spec.privilege = job.privilege;
+  spec.program_by_descriptor = true;
+  const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
+
+  const base::UniqueFd request = base::MemoryFile("rundlet-request", job.request);
+  Conversation conversation(job, progress);
+  Tail errors(kErrorTail);
+  const OutputSinks sinks = {.standard_output = [&](std::string_view line) { conversation.AddLine(line); },
+                             .standard_error = [&](std::string_view line) { errors.AddLine(line); },
+                             .line_limit = job.answer_limit};
+  const runtime::Outcome outcome = RunCaptured(launcher_,
+                                               {.spec = &checked,
+                                                .standard_input = request.get(),
+                                                .files = job.files,
+                                                .mounts = handed.numbers(),
+                                                .program = program_.get()},
+                                               sinks, cancel);
+  return conversation.Finish(outcome, errors.text());
+}
+
+}  // namespace rundlet::engine

@@ -1,0 +1,52 @@
+// pylock.toml, kept locks and requirements: refused in words, or values that are written and read
+// back the same.
+#include <cstdint>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "base/error.h"
+#include "rootfs/lock.h"
+#include "rootfs/resolve.h"
+#include "rootfs/worker/parse_toml.h"
+
+namespace {
+
+using namespace rundlet::rootfs;  // NOLINT(build/namespaces): a program of one function
+
+void Require(bool condition) {
+  if (!condition) std::abort();
+}
+
+template <typename Function>
+void Try(Function&& function) {
+  try {
+    function();
+  } catch (const rundlet::base::Error& error) {
+    Require(error.Render().find('\x1b') == std::string::npos);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  Try([&] {
+    const auto replace = nlohmann::json::error_handler_t::replace;
+    const std::string document = worker::TomlToJson(text).dump(-1, ' ', false, replace);
+    const Lock lock = ReadLockDocument(document, 1);
+    Require(DecodeLock(EncodeLock(lock)) == lock);
+  });
+  Try([&] {
+    const Lock lock = DecodeLock(text);
+    Require(DecodeLock(EncodeLock(lock)) == lock);
+  });
+  Try([&] {
+    const Requirement requirement = ParseRequirement(text);
+    const std::string line = requirement.Text();
+    Require(line.find_first_of("\n\r@/") == std::string::npos && !line.starts_with('-'));
+    Require(ParseRequirement(line) == requirement);
+  });
+  Try([&] { throw ExplainResolveFailure(text); });
+  return 0;
+}

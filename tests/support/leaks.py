@@ -1,0 +1,225 @@
+"""What rundlet may leave behind on the host: mounts, processes, control groups, temporary files.
+
+with assert_no_leaks(state):
+    ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+OUR_PROGRAMS = ("rundlet", "rundletd", "rundlet-launcher", "rundlet-worker")
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    start: int  # clock ticks since boot: makes a reused pid another process
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.pid} ({self.name})"
+
+
+@dataclass(frozen=True)
+class Host:
+    mounts: frozenset[str] = frozenset()
+    processes: frozenset[Process] = frozenset()
+    cgroups: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
+
+    def since(self, before: Host) -> Host:
+        return Host(
+            self.mounts - before.mounts,
+            self.processes - before.processes,
+            self.cgroups - before.cgroups,
+            self.files - before.files,
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.mounts or self.processes or self.cgroups or self.files)
+
+    def __str__(self) -> str:
+        lines = []
+        for what in ("mounts", "processes", "cgroups", "files"):
+            lines += [f"{what}: {item}" for item in sorted(map(str, getattr(self, what)))]
+        return "\n".join(lines)
+
+
+def mounts() -> frozenset[str]:
+    """The mounts of this namespace, each as `mount id, mount point, type`."""
+    found = set()
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        separator = fields.index("-")
+        found.add(f"{fields[0]} {fields[4]} ({fields[separator + 1]})")
+    return frozenset(found)
+
+
+def _process(pid: int) -> Optional[Process]:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    name = text[text.index("(") + 1 : text.rindex(")")]
+    fields = text[text.rindex(")") + 2 :].split()
+    return Process(pid, int(fields[19]), name)
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def _belongs(pid: int, states: Sequence[str]) -> bool:
+    """By program, or by using something in one of the state directories."""
+    program = os.path.basename(_link(f"/proc/{pid}/exe").removesuffix(" (deleted)"))
+    if program in OUR_PROGRAMS or _link(f"/proc/{pid}/exe").startswith("/memfd:rundlet"):
+        return True
+    if not states or pid == os.getpid():
+        return False
+    places = [_link(f"/proc/{pid}/exe"), _link(f"/proc/{pid}/cwd"), _link(f"/proc/{pid}/root")]
+    try:
+        places += [_link(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        if any(place == state or place.startswith(state + "/") for place in places for state in states):
+            return True
+        # A sandbox's processes: their root is a mount over the state directory.
+        own = os.readlink("/proc/self/ns/mnt")
+        if _link(f"/proc/{pid}/ns/mnt") == own:
+            return False
+        text = Path(f"/proc/{pid}/mountinfo").read_text()
+        return any(state in text for state in states)
+    except OSError:
+        return False
+
+
+def _ancestors() -> set[int]:
+    """This process and those above it: a test runner may itself be called rundlet-something."""
+    found, pid = set(), os.getpid()
+    while pid > 0:
+        found.add(pid)
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            break
+        pid = int(text[text.rindex(")") + 2 :].split()[1])
+    return found
+
+
+def processes(states: Sequence[Path] = ()) -> frozenset[Process]:
+    places, skipped = [str(state.resolve()) for state in states], _ancestors()
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    found = {_process(pid) for pid in pids if pid not in skipped and _belongs(pid, places)}
+    return frozenset(process for process in found if process is not None)
+
+
+def cgroups() -> frozenset[str]:
+    """Control groups whose name starts with rundlet, on a unified and on a hybrid host."""
+    found: set[str] = set()
+
+    def walk(folder: Path, depth: int) -> None:
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    continue
+                if entry.name.startswith("rundlet"):
+                    # Groups that stay for good are the top ones; what leaks lies in them.
+                    found.update(str(path) for path in Path(entry.path).rglob("*") if path.is_dir())
+                elif depth:
+                    walk(Path(entry.path), depth - 1)
+
+    walk(CGROUP_ROOT, 4)
+    return frozenset(found)
+
+
+def temporary_files(state: Path) -> frozenset[str]:
+    """Staging entries and partial files in a state directory."""
+    found: set[str] = set()
+    staging = state / "staging"
+    if staging.is_dir():
+        found.update(str(entry) for entry in staging.iterdir())
+    for folder, names, files in os.walk(state):
+        depth = Path(folder).relative_to(state).parts
+        if len(depth) >= 2:  # what lies deeper is the content of layers and packages
+            names.clear()
+        found.update(os.path.join(folder, n) for n in files if n.endswith((".part", ".partial", ".tmp")))
+    return frozenset(found)
+
+
+def snapshot(states: Sequence[Path] = ()) -> Host:
+    files: set[str] = set()
+    for state in states:
+        if state.is_dir():
+            files |= temporary_files(state)
+    return Host(mounts(), processes(states), cgroups(), frozenset(files))
+
+
+@dataclass
+class Allowance:
+    """What a test says it leaves on purpose: substrings of the lines that would be reported."""
+
+    patterns: list[str] = field(default_factory=list)
+
+    def _allows(self, item: object) -> bool:
+        return any(pattern in str(item) for pattern in self.patterns)
+
+    def filter(self, host: Host) -> Host:
+        return Host(
+            frozenset(item for item in host.mounts if not self._allows(item)),
+            frozenset(item for item in host.processes if not self._allows(item)),
+            frozenset(item for item in host.cgroups if not self._allows(item)),
+            frozenset(item for item in host.files if not self._allows(item)),
+        )
+
+
+def wait_for_exit(found: frozenset[Process], deadline: float) -> None:
+    """Waits for the end of processes by pidfd; gives up at the deadline."""
+    poll, fds = select.poll(), {}
+    try:
+        for process in found:
+            with contextlib.suppress(OSError):
+                fd = os.pidfd_open(process.pid)
+                fds[fd] = process
+                if _process(process.pid) == process:
+                    poll.register(fd, select.POLLIN)
+        waiting = len(fds)
+        while waiting and (left := deadline - time.monotonic()) > 0:
+            for fd, _ in poll.poll(left * 1000):
+                poll.unregister(fd)
+                waiting -= 1
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def leaked(before: Host, states: Sequence[Path], patience: float, allowance: Allowance) -> Host:
+    """What is there now and was not before, once what is just ending had its time to end."""
+    deadline = time.monotonic() + patience
+    while True:
+        new = snapshot(states).since(before)
+        new = allowance.filter(new)
+        if not new or time.monotonic() >= deadline:
+            return new
+        if new.processes:
+            wait_for_exit(new.processes, deadline)
+        else:
+            time.sleep(0.02)  # mounts and control groups go a moment after the last process
+
+
+@contextlib.contextmanager
+def assert_no_leaks(*states: Path, patience: float = 3.0) -> Iterator[Allowance]:
+    """Fails when the block leaves anything behind. A failing block keeps its own failure."""
+    before, allowance = snapshot(states), Allowance()
+    yield allowance
+    new = leaked(before, states, patience, allowance)
+    assert not new, f"left behind:\n{new}"

@@ -1,0 +1,188 @@
+#include "rootfs/environment.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "image_support.h"
+#include "rootfs/package.h"
+#include "wheel_support.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::WheelBuilder;
+
+template <typename Function>
+std::string WhyRefused(Function&& function) {
+  try {
+    function();
+  } catch (const base::Error& error) {
+    std::string text = error.Render();
+    text.pop_back();  // the last line's end
+    return text;
+  }
+  return "";
+}
+
+const std::string kSite = "lib/python3.11/site-packages/";
+
+DistributionFiles Files(const std::string& name,
+                        const std::vector<std::pair<std::string, std::string>>& files) {
+  DistributionFiles distribution{name + " 1.0", name, {}};
+  for (const auto& [path, content] : files) {
+    distribution.files.push_back({kSite + path, base::Digest::Of(content), content.size()});
+  }
+  return distribution;
+}
+
+TEST(Collisions, TheSameBytesAreFine) {
+  const auto found =
+      FindCollisions({Files("a", {{"google/__init__.py", "x"}, {"google/a.py", "1"}}),
+                      Files("b", {{"google/__init__.py", "x"}, {"google/b.py", "2"}})},
+                     {});
+  EXPECT_TRUE(found.empty());
+}
+
+TEST(Collisions, DifferentBytesNameBothAndThePath) {
+  EXPECT_EQ(
+      WhyRefused([] {
+        FindCollisions({Files("a", {{"cv2/x.so", "1"}}), Files("b", {{"cv2/x.so", "2"}})}, {});
+      }),
+      "error: putting `a 1.0` and `b 1.0` into one environment\n"
+      "caused by: both bring `lib/python3.11/site-packages/cv2/x.so`, with different content\n"
+      "hint: require only one of them, or say `prefer = [\"a\"]`");
+}
+
+TEST(Collisions, ThePreferredOneWins) {
+  const auto found = FindCollisions(
+      {Files("b", {{"cv2/x.so", "2"}}), Files("a", {{"cv2/x.so", "1"}})}, {.preferred = {"b"}});
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].winner, "b 1.0");
+  EXPECT_EQ(found[0].loser, "a 1.0");
+}
+
+TEST(Collisions, JunkAtTopLevelIsOnlyAWarning) {
+  const auto found = FindCollisions(
+      {Files("a", {{"tests/__init__.py", "1"}, {"LICENSE.txt", "1"}, {"README", "1"}}),
+       Files("b", {{"tests/__init__.py", "2"}, {"LICENSE.txt", "2"}, {"README", "2"}})},
+      {});
+  EXPECT_EQ(found.size(), 3u);
+  EXPECT_NE(WhyRefused([] {
+              FindCollisions(
+                  {Files("a", {{"pkg/tests/x.py", "1"}}), Files("b", {{"pkg/tests/x.py", "2"}})},
+                  {});
+            }),
+            "");
+}
+
+TEST(Collisions, AFileInThePlaceOfADirectoryIsRefused) {
+  EXPECT_THAT(WhyRefused([] {
+                FindCollisions({Files("a", {{"x", "1"}}), Files("b", {{"x/y/z.py", "1"}})}, {});
+              }),
+              HasSubstr("one as a file and one as a directory"));
+}
+
+InstalledDistribution Installed(const std::string& name) {
+  InstalledDistribution one;
+  one.distribution.name = name;
+  one.package.kind = store::Kind::kPackage;
+  one.package.key = base::Digest::Of(name).hex();
+  return one;
+}
+
+EnvironmentParts Parts(const std::vector<std::string>& names) {
+  EnvironmentParts parts;
+  parts.interpreter.identity = base::Digest::Of("identity");
+  parts.venv_key = base::Digest::Of("venv").hex();
+  for (const std::string& name : names) parts.distributions.push_back(Installed(name));
+  return parts;
+}
+
+std::string PathOf(const std::string& name) {
+  return store::Store::PathOf(store::Kind::kPackage, base::Digest::Of(name).hex());
+}
+
+TEST(Environments, LayersAreOrderedByNameOverTheVenv) {
+  const EnvironmentParts parts = Parts({"six", "numpy"});
+  const Environment environment = Compose(parts);
+  EXPECT_THAT(environment.lowers,
+              ElementsAre(PathOf("numpy"), PathOf("six"),
+                          store::Store::PathOf(store::Kind::kSkeleton, parts.venv_key)));
+  EXPECT_EQ(environment.digest, Compose(Parts({"numpy", "six"})).digest);
+  EXPECT_NE(environment.digest, Compose(Parts({"numpy"})).digest);
+  const runtime::Mount mount = EnvironmentMount(environment);
+  EXPECT_EQ(mount.target, "/env");
+  EXPECT_EQ(std::get<runtime::Layers>(mount.source),
+            (runtime::Layers{environment.lowers, false, false}));
+}
+
+TEST(Environments, BytecodeChangesTheLayersAndNotTheDigest) {
+  EnvironmentParts parts = Parts({"six"});
+  const base::Digest digest = Compose(parts).digest;
+  parts.distributions[0].lower = store::EntryInfo();
+  parts.distributions[0].lower->kind = store::Kind::kLower;
+  parts.distributions[0].lower->key = base::Digest::Of("lower").hex();
+  EXPECT_EQ(Compose(parts).digest, digest);
+  EXPECT_EQ(Compose(parts).lowers.front(),
+            store::Store::PathOf(store::Kind::kLower, parts.distributions[0].lower->key));
+}
+
+TEST(Environments, PreferredOnesLieOnTop) {
+  EnvironmentParts parts = Parts({"a", "b", "c"});
+  parts.preferred = {"c"};
+  const Environment environment = Compose(parts);
+  EXPECT_EQ(environment.lowers.front(), PathOf("c"));
+  EXPECT_NE(environment.digest, Compose(Parts({"a", "b", "c"})).digest);
+  parts.preferred = {"d"};
+  EXPECT_THAT(WhyRefused([&] { Compose(parts); }),
+              HasSubstr("`d` is to be preferred and is not in it"));
+}
+
+TEST(Environments, TooManyAndTwiceAreRefused) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 479; ++i) names.push_back("p" + std::to_string(i));
+  EXPECT_EQ(Compose(Parts(names)).lowers.size(), 480u);
+  names.push_back("one-more");
+  EXPECT_THAT(WhyRefused([&] { Compose(Parts(names)); }),
+              HasSubstr("it has 480 distributions, more than 479"));
+  EXPECT_THAT(WhyRefused([] { Compose(Parts({"a", "a"})); }), HasSubstr("`a` is in it twice"));
+}
+
+TEST(Environments, AreCheckedFromTheirRecords) {
+  const testing::TemporaryDirectory directory;
+  const auto store = store::Store::Open(directory.path() + "/state");
+  testing::PackageWorker worker(*store);
+  EnvironmentParts parts = Parts({});
+  const auto add = [&](const std::string& name, const std::map<std::string, std::string>& files) {
+    WheelBuilder wheel;
+    wheel.name = name;
+    wheel.files = files;
+    testing::PutWheel(*store, wheel.Locked(), wheel.Bytes());
+    parts.distributions.push_back({wheel.Locked(),
+                                   InstallPackage(*store, worker, wheel.Locked(), "3.11", nullptr),
+                                   std::nullopt});
+  };
+  add("a", {{"shared/__init__.py", ""},
+            {"shared/a.py", "1"},
+            {"typing.py", "old"},
+            {"tests/x.py", "1"}});
+  add("b", {{"shared/__init__.py", ""}, {"shared/b.py", "1"}, {"tests/x.py", "2"}});
+  EXPECT_THAT(
+      CheckEnvironment(*store, parts),
+      ElementsAre(
+          "`a 1.0` brings `typing`, which Python's own standard library hides",
+          "`lib/python3.11/site-packages/tests/x.py` of `b 1.0` is hidden by that of `a 1.0`"));
+  add("c", {{"shared/b.py", "2"}});
+  EXPECT_THAT(WhyRefused([&] { CheckEnvironment(*store, parts); }),
+              HasSubstr("`b 1.0` and `c 1.0`"));
+  parts.preferred = {"c"};
+  EXPECT_EQ(CheckEnvironment(*store, parts).size(), 3u);
+}
+
+}  // namespace
+}  // namespace rundlet::rootfs

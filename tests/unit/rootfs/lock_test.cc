@@ -1,0 +1,256 @@
+#include "rootfs/lock.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "rootfs/resolve.h"
+#include "rootfs/worker/parse_toml.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+using ::testing::HasSubstr;
+
+template <typename Function>
+std::string WhyRefused(Function&& function) {
+  try {
+    function();
+  } catch (const base::Error& error) {
+    std::string text = error.Render();
+    text.pop_back();  // the last line's end
+    return text;
+  }
+  return "";
+}
+
+TEST(Requirements, EqualOnesInOtherSpellingsAreEqual) {
+  EXPECT_EQ(ParseRequirement("Pandas").Text(), "pandas");
+  EXPECT_EQ(ParseRequirement(" Fast_API [ Standard , all ]  (>=1.0 , < 2) ").Text(),
+            "fast-api[all,standard]<2,>=1.0");
+  EXPECT_EQ(ParseRequirement("a==1.*").Text(), "a==1.*");
+  EXPECT_EQ(ParseRequirement("a===1.0+cu128").Text(), "a===1.0+cu128");
+  EXPECT_EQ(ParseRequirement("a; sys_platform  ==\"win32\"").Text(), "a ; sys_platform =='win32'");
+  EXPECT_EQ(ParseRequirement("zope.interface~=5.0"), ParseRequirement("Zope-Interface ~= 5.0"));
+}
+
+TEST(Requirements, WhatIsNoneIsRefusedBeforeAnyToolSeesIt) {
+  for (const char* bad : {"",
+                          "-e .",
+                          "-r other.txt",
+                          "--index-url=https://evil.example",
+                          "a @ file:///etc/passwd",
+                          "a@https://x",
+                          "./a",
+                          "/etc",
+                          "git+https://x/y",
+                          "a\nb",
+                          "a\n--index-url x",
+                          "a b",
+                          "a>=",
+                          "a==1;",
+                          "a[b",
+                          "a[b c]",
+                          "a==1 # comment",
+                          "a;x=='1",
+                          "a==1 --hash=sha256:00",
+                          "a>1,,<2",
+                          "a$",
+                          "a==1\\",
+                          "\xc3\xa9"}) {
+    EXPECT_NE(WhyRefused([&] { ParseRequirement(bad); }), "") << bad;
+  }
+  EXPECT_NE(WhyRefused([] { ParseRequirement(std::string_view("a\0b", 3)); }), "");
+}
+
+TEST(Requirements, DirectReferencesSayWhatToDo) {
+  EXPECT_EQ(WhyRefused([] { ParseRequirement("pkg @ git+https://example/x"); }),
+            "error: reading requirement `pkg @ git+https://example/x`\n"
+            "caused by: packages by URL, file or version control are not supported yet\n"
+            "hint: require a version from the package index, such as `name==1.2`");
+}
+
+LockInputs Inputs(std::vector<std::string> texts) {
+  LockInputs inputs{{}, {}, "x86_64", "https://index.example/simple"};
+  inputs.interpreter.version = "3.11.2";
+  for (const std::string& text : texts) inputs.requirements.push_back(ParseRequirement(text));
+  return inputs;
+}
+
+TEST(LockKey, OrderSpellingAndRepetitionDoNotMatter) {
+  const base::Digest key = LockInputsKey(Inputs({"pandas >= 2", "six"}));
+  EXPECT_EQ(key, LockInputsKey(Inputs({"Six", "Pandas>=2", "six"})));
+  EXPECT_NE(key, LockInputsKey(Inputs({"pandas>=2.1", "six"})));
+  LockInputs other = Inputs({"pandas>=2", "six"});
+  other.index = "https://other.example/simple";
+  EXPECT_NE(key, LockInputsKey(other));
+  other = Inputs({"pandas>=2", "six"});
+  other.interpreter.libc = "musl 1.2";
+  EXPECT_NE(key, LockInputsKey(other));
+}
+
+TEST(LockKey, IsPinned) {
+  EXPECT_EQ(LockInputsKey(Inputs({"pandas>=2", "six"})).hex(),
+            "64f33c9206dcde782cef9935e2aa35bf19ddb5acfd74b52afa5f796a92282ed0");
+}
+
+Lock SmallLock() {
+  return {
+      {{"six", "1.17.0", "six-1.17.0-py2.py3-none-any.whl",
+        "https://index.example/six-1.17.0-py2.py3-none-any.whl", 11050, base::Digest::Of("six")}},
+      1'700'000'000};
+}
+
+TEST(LockCodec, RoundTrip) {
+  EXPECT_EQ(DecodeLock(EncodeLock(SmallLock())), SmallLock());
+  EXPECT_EQ(DecodeLock(EncodeLock({})), Lock());
+}
+
+TEST(LockCodec, RefusesWhatItDidNotWrite) {
+  const auto changed = [](const auto& change) {
+    nlohmann::json document = nlohmann::json::parse(EncodeLock(SmallLock()));
+    change(document);
+    return WhyRefused([&] { DecodeLock(document.dump()); });
+  };
+  EXPECT_EQ(changed([](auto&) {}), "");
+  EXPECT_NE(changed([](auto& lock) { lock["version"] = 2; }), "");
+  EXPECT_NE(changed([](auto& lock) { lock["extra"] = 1; }), "");
+  EXPECT_NE(changed([](auto& lock) { lock["distributions"].push_back(lock["distributions"][0]); }),
+            "");
+  EXPECT_NE(changed([](auto& lock) { lock["distributions"][0]["sha256"] = "00"; }), "");
+  EXPECT_NE(changed([](auto& lock) { lock["distributions"][0]["name"] = "Six"; }), "");
+  EXPECT_NE(changed([](auto& lock) { lock["distributions"][0]["url"] = "file:///etc/passwd"; }),
+            "");
+  EXPECT_NE(
+      changed([](auto& lock) { lock["distributions"][0]["url"] = "https://u:p@index.example/x"; }),
+      "");
+  EXPECT_NE(changed([](auto& lock) {
+              lock["distributions"][0]["filename"] = "../six-1.17.0-py3-none-any.whl";
+            }),
+            "");
+  EXPECT_NE(changed([](auto& lock) { lock["distributions"][0]["version"] = "1.16.0"; }), "");
+  EXPECT_NE(WhyRefused([] { DecodeLock("{"); }), "");
+}
+
+constexpr const char* kHead = "lock-version = \"1.0\"\ncreated-by = \"uv\"\n";
+
+Lock ReadPylock(const std::string& packages) {
+  return ReadLockDocument(worker::TomlToJson(kHead + packages).dump(), 7);
+}
+
+std::string Package(const std::string& name, const std::string& version, const std::string& url,
+                    const std::string& more) {
+  return "[[packages]]\nname = \"" + name + "\"\nversion = \"" + version +
+         "\"\nwheels = [{ url = \"" + url + "\"" + more + " }]\n";
+}
+
+const std::string kHash =
+    ", size = 3, hashes = { sha256 = \"" + base::Digest::Of("x").hex() + "\" }";
+
+TEST(Pylock, ReadsWhatUvWrites) {
+  const Lock lock = ReadPylock(
+      Package("torch", "2.1+cu121",
+              "https://i.example/torch-2.1%2Bcu121-cp311-cp311-linux_x86_64.whl", kHash) +
+      Package("python-dateutil", "2.9.0.post0",
+              "http://i.example/python_dateutil-2.9.0.post0-py3-none-any.whl",
+              ", hashes = { sha256 = \"" + base::Digest::Of("x").hex() + "\" }"));
+  ASSERT_EQ(lock.distributions.size(), 2u);
+  EXPECT_EQ(lock.resolved_at, 7);
+  EXPECT_EQ(lock.distributions[0].name, "python-dateutil");
+  EXPECT_EQ(lock.distributions[0].size, 0u);
+  EXPECT_EQ(lock.distributions[1].filename, "torch-2.1+cu121-cp311-cp311-linux_x86_64.whl");
+  EXPECT_EQ(lock.distributions[1].size, 3u);
+  EXPECT_TRUE(ReadPylock("packages = []\n").distributions.empty());
+}
+
+TEST(Pylock, RefusesWhatCannotBeInstalledWithCertainty) {
+  const auto why = [](const std::string& text) { return WhyRefused([&] { ReadPylock(text); }); };
+  const std::string url = "https://i.example/a-1-py3-none-any.whl";
+  EXPECT_THAT(why(Package("a", "1", url, "")), HasSubstr("gives no sha256"));
+  EXPECT_THAT(why(Package("a", "1", "file:///a-1-py3-none-any.whl", kHash)),
+              HasSubstr("not a plain http"));
+  EXPECT_THAT(why(Package("b", "1", url, kHash)), HasSubstr("of another project"));
+  EXPECT_THAT(why(Package("a", "2", url, kHash)), HasSubstr("of another version"));
+  EXPECT_THAT(why(Package("a", "1", url, kHash) + Package("a", "1", url, kHash)),
+              HasSubstr("twice"));
+  EXPECT_EQ(
+      why("[[packages]]\nname = \"docopt\"\nversion = \"0.6.2\"\nsdist = { url = \"https://x/y\" "
+          "}\n"),
+      "error: locking `docopt`\ncaused by: no wheel fits this image; only an sdist is offered\n"
+      "hint: require a version that has a wheel");
+  EXPECT_THAT(why("[[packages]]\nname = \"a\"\nvcs = { url = \"https://x\" }\n"),
+              HasSubstr("it comes from a vcs"));
+  EXPECT_NE(WhyRefused([] { ReadLockDocument("{\"data\": {\"lock-version\": \"2.0\"}}", 0); }), "");
+  EXPECT_NE(WhyRefused([] { ReadLockDocument("[]", 0); }), "");
+}
+
+TEST(ResolveCommands, CarryNothingOfTheHost) {
+  const ResolveCommand command =
+      MakeResolveCommand({.requirements = {ParseRequirement("b"), ParseRequirement("A>1")},
+                          .python = "/usr/local/bin/python3.11",
+                          .index = "https://index.example/simple"});
+  EXPECT_EQ(command.input, "b\na>1\n");
+  EXPECT_EQ(command.argv.front(), "/env/bin/uv");
+  EXPECT_TRUE(std::find(command.argv.begin(), command.argv.end(), "--no-config") !=
+              command.argv.end());
+  EXPECT_NE(WhyRefused([] { MakeResolveCommand({.index = "https://user:secret@index.example/"}); }),
+            "");
+  EXPECT_NE(WhyRefused([] { MakeResolveCommand({.index = "file:///srv"}); }), "");
+}
+
+// As uv 0.13.9 writes them.
+TEST(ResolveFailures, AreExplained) {
+  EXPECT_EQ(
+      ExplainResolveFailure("error: No solution found when resolving dependencies\n  cause: "
+                            "Because foo was not found in the "
+                            "package registry and you require foo, we can conclude that your "
+                            "requirements are unsatisfiable.\n")
+          .Render(),
+      "error: resolving the requirements\ncaused by: `foo` was not found in the package index\n"
+      "hint: check the spelling of its name\n");
+  EXPECT_EQ(ExplainResolveFailure("error: No solution found when resolving dependencies\n  cause: "
+                                  "Because a==2 depends on b>=1 and you "
+                                  "require a==2, we can conclude that you require b>=1.\n         "
+                                  "And because you require b<1, we can "
+                                  "conclude that your requirements are unsatisfiable.\n")
+                .Render(),
+            "error: resolving the requirements\ncaused by: because a==2 depends on b>=1 and you "
+            "require a==2, we can "
+            "conclude that you require b>=1. And because you require b<1, we can conclude that "
+            "your requirements are "
+            "unsatisfiable\n");
+  const base::Error offline = ExplainResolveFailure(
+      "error: Request failed after 3 retries in 11.3s\n  cause: Failed to fetch: "
+      "http://127.0.0.1:1/simple/six/\n"
+      "  cause: client error (Connect)\n  cause: Connection refused (os error 111)\n");
+  EXPECT_EQ(offline.fault(), base::Fault::kHost);
+  EXPECT_THAT(offline.Render(),
+              HasSubstr("caused by: connection refused (os error 111)\nhint: check the network"));
+  EXPECT_THAT(
+      ExplainResolveFailure(
+          "error: No solution found\n  cause: Because all versions of docopt have no usable "
+          "wheels and you require docopt, x.\n\nhint: Wheels are required for `docopt`\n")
+          .Render(),
+      HasSubstr("hint: only wheels are installed"));
+  EXPECT_EQ(ExplainResolveFailure("\x1b[31m").Render(),
+            "error: resolving the requirements\ncaused by: the resolver failed and said nothing\n");
+}
+
+TEST(Toml, BecomesJsonWithLines) {
+  const auto document =
+      worker::TomlToJson("a = 1\n[b.c]\nd = [1.5, \"x\"]\ne = 2020-01-02T03:04:05Z\n");
+  EXPECT_EQ(document["data"].dump(),
+            R"({"a":1,"b":{"c":{"d":[1.5,"x"],"e":"2020-01-02T03:04:05Z"}}})");
+  EXPECT_EQ(document["lines"]["a"], 1);
+  EXPECT_EQ(document["lines"]["b.c.d"], 3);
+  EXPECT_EQ(document["lines"]["b.c.d[1]"], 3);
+  EXPECT_THAT(WhyRefused([] { worker::TomlToJson("a = 1\nb = = 2\n"); }), HasSubstr("at line 2"));
+  EXPECT_NE(WhyRefused([] { worker::TomlToJson("a = nan\n"); }), "");
+  EXPECT_NE(WhyRefused([] { worker::TomlToJson("a = " + std::string(5000, '[') + "\n"); }), "");
+}
+
+}  // namespace
+}  // namespace rundlet::rootfs

@@ -1,0 +1,301 @@
+// Wheel, package and lower entries in a real store, with the workers' code in this process.
+#include "rootfs/package.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "image_support.h"
+#include "rootfs/bytecode.h"
+#include "rootfs/fetch.h"
+#include "rootfs/venv.h"
+#include "wheel_support.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::WheelBuilder;
+
+Interpreter Python311() {
+  return {"/usr/local/bin/python3.11",
+          "3.11.2",
+          "3.11",
+          "cp311",
+          "glibc 2.36",
+          "/usr/local",
+          "/usr/local/lib/python3.11",
+          base::Digest::Of("identity")};
+}
+
+class PackageTest : public ::testing::Test {
+ protected:
+  store::EntryInfo Install(const WheelBuilder& wheel) {
+    if (!store_->Find(store::Kind::kWheel, wheel.Locked().sha256.hex())) {
+      testing::PutWheel(*store_, wheel.Locked(), wheel.Bytes());
+    }
+    return InstallPackage(*store_, worker_, wheel.Locked(), "3.11", nullptr);
+  }
+  template <typename Function>
+  static std::string WhyRefused(Function&& function) {
+    try {
+      function();
+    } catch (const base::Error& error) {
+      std::string text = error.Render();
+      text.pop_back();  // the last line's end
+      return text;
+    }
+    return "";
+  }
+  std::string Read(const store::EntryInfo& entry, const std::string& path) const {
+    return base::ReadAt(store_->dir(), store::Store::PathOf(entry.kind, entry.key) + "/" + path,
+                        1 << 20);
+  }
+  bool Exists(const store::EntryInfo& entry, const std::string& path) const {
+    return base::ExistsAt(store_->dir(), store::Store::PathOf(entry.kind, entry.key) + "/" + path);
+  }
+  static void Write(int tree, const std::string& path, std::string_view bytes) {
+    const size_t slash = path.rfind('/');
+    if (slash != path.npos) base::MakeDirs(tree, path.substr(0, slash));
+    const base::UniqueFd file = base::OpenAt(tree, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    base::WriteFd(file.get(), bytes, path);
+  }
+
+  testing::TemporaryDirectory directory_;
+  std::unique_ptr<store::Store> store_ = store::Store::Open(directory_.path() + "/state");
+  testing::PackageWorker worker_{*store_};
+  const std::string site_ = "lib/python3.11/site-packages/";
+};
+
+WheelBuilder Demo() {
+  WheelBuilder wheel;
+  wheel.files = {{"demo/__init__.py", "x = 1\n"},
+                 {"_demo.cpython-311-x86_64-linux-gnu.so", "so"},
+                 {"demo.pth", "import sys\n"},
+                 {"demo-1.0.dist-info/entry_points.txt", "[console_scripts]\ndemo = demo:main\n"}};
+  return wheel;
+}
+
+TEST_F(PackageTest, InstallsOnceAndSaysWhatItIs) {
+  const store::EntryInfo first = Install(Demo());
+  EXPECT_EQ(first.name, "demo 1.0");
+  EXPECT_EQ(Read(first, site_ + "demo/__init__.py"), "x = 1\n");
+  const PackageMeta meta = ReadPackageMeta(first);
+  EXPECT_THAT(meta.top_level, ElementsAre("_demo", "demo"));
+  EXPECT_TRUE(meta.has_pth);
+  EXPECT_EQ(meta.dist_info, "demo-1.0.dist-info");
+  EXPECT_EQ(Install(Demo()).output, first.output);
+  EXPECT_THAT(worker_.commands, ElementsAre("install-wheel"));
+  std::vector<std::string> paths;
+  for (const PackageFile& file : ReadPackageFiles(*store_, first)) paths.push_back(file.path);
+  EXPECT_THAT(
+      paths,
+      ElementsAre("bin/demo", site_ + "_demo.cpython-311-x86_64-linux-gnu.so",
+                  site_ + "demo-1.0.dist-info/INSTALLER", site_ + "demo-1.0.dist-info/METADATA",
+                  site_ + "demo-1.0.dist-info/RECORD", site_ + "demo-1.0.dist-info/WHEEL",
+                  site_ + "demo-1.0.dist-info/entry_points.txt", site_ + "demo.pth",
+                  site_ + "demo/__init__.py"));
+}
+
+TEST_F(PackageTest, TheKeyIsPinned) {
+  Distribution distribution;
+  EXPECT_EQ(PackageKey(distribution, "3.11"),
+            "2339587b633ebb44d7368b3ce5022dc1ca665f87d292220ca1196eab36070285");
+  EXPECT_NE(PackageKey(distribution, "3.12"), PackageKey(distribution, "3.11"));
+}
+
+TEST_F(PackageTest, ABadWheelLeavesNothing) {
+  WheelBuilder wheel = Demo();
+  wheel.unlisted = {"demo.pth"};
+  EXPECT_EQ(WhyRefused([&] { Install(wheel); }),
+            "error: installing `demo 1.0` from `demo-1.0-py3-none-any.whl`\ncaused by: checking "
+            "`demo.pth`\n"
+            "caused by: the wheel holds it and RECORD does not list it");
+  EXPECT_TRUE(store_->List(store::Kind::kPackage).empty());
+  for (const base::DirEntry& entry : base::ListDir(store_->dir(), "staging"))
+    EXPECT_TRUE(entry.name.starts_with('.'));
+}
+
+TEST_F(PackageTest, AWheelForAnotherPythonIsRefused) {
+  Distribution distribution = Demo().Locked();
+  distribution.filename = "demo-1.0-cp310-cp310-manylinux_2_17_x86_64.whl";
+  EXPECT_THAT(WhyRefused([&] { InstallPackage(*store_, worker_, distribution, "3.11", nullptr); }),
+              HasSubstr("is not for Python 3.11"));
+}
+
+// A worker that was taken over by the bytes it parses cannot bring anything into the store unseen.
+TEST_F(PackageTest, AWorkerThatWritesMoreThanItSaysIsCaught) {
+  worker_.tamper_tree = [&](int tree) { Write(tree, site_ + "evil.py", "x"); };
+  EXPECT_THAT(WhyRefused([&] { Install(Demo()); }), HasSubstr("the installer did not list it"));
+}
+
+TEST_F(PackageTest, AWorkerThatWritesOtherBytesIsCaught) {
+  worker_.tamper_tree = [&](int tree) { Write(tree, site_ + "demo/__init__.py", "y = 1\n"); };
+  EXPECT_THAT(WhyRefused([&] { Install(Demo()); }),
+              HasSubstr("it is not what the installer listed"));
+}
+
+TEST_F(PackageTest, AWorkerThatLeavesALinkIsCaught) {
+  worker_.tamper_tree = [&](int tree) { ASSERT_EQ(symlinkat("demo", tree, "link"), 0); };
+  EXPECT_THAT(WhyRefused([&] { Install(Demo()); }),
+              HasSubstr("neither a plain file nor a directory"));
+}
+
+TEST_F(PackageTest, AWorkerThatListsAWrongRecordIsCaught) {
+  worker_.tamper_answer = [&](std::string answer) {
+    auto document = nlohmann::json::parse(answer);
+    for (auto& file : document["files"]) {
+      if (file[0] != site_ + "demo-1.0.dist-info/RECORD") continue;
+      file[1] = 0;
+      file[2] = base::Digest::Of("").hex();
+    }
+    return document.dump();
+  };
+  worker_.tamper_tree = [&](int tree) { Write(tree, site_ + "demo-1.0.dist-info/RECORD", ""); };
+  EXPECT_THAT(WhyRefused([&] { Install(Demo()); }),
+              HasSubstr("does not list the files that are there"));
+}
+
+TEST_F(PackageTest, NonsenseFromAWorkerIsAnError) {
+  for (const char* answer : {"", "[]", "{}", R"({"dist_info":"x","files":[[1]]})",
+                             R"({"dist_info":"../x","files":[]})"}) {
+    worker_.tamper_answer = [&](const std::string&) { return std::string(answer); };
+    EXPECT_NE(WhyRefused([&] { Install(Demo()); }), "") << answer;
+  }
+}
+
+// What a compiler in the sandbox would write: magic, flags, hash, code.
+std::string Pyc(char flags) {
+  return std::string("\xa7\r\r\n", 4) + flags + std::string(11, '\0') + "code";
+}
+
+class LowerTest : public PackageTest {
+ protected:
+  store::EntryInfo Commit(const std::map<std::string, std::string>& written) {
+    const store::EntryInfo package = Install(Demo());
+    store::Staging staging = store_->NewStaging();
+    MakeCompileCommand(package, Python311(), staging);
+    for (const auto& [path, bytes] : written) Write(staging.tree(), path, bytes);
+    const store::Lease lease =
+        store_->Make(store::Kind::kLower, LowerKey(package.key, Python311()), nullptr);
+    return CommitLower(*store_, package, Python311(), std::move(staging));
+  }
+  const std::string good_ = site_ + "demo/__pycache__/__init__.cpython-311.pyc";
+};
+
+TEST_F(LowerTest, HoldsThePackageAndItsBytecode) {
+  const store::EntryInfo lower = Commit({{good_, Pyc(1)}});
+  const store::EntryInfo package = Install(Demo());
+  EXPECT_EQ(Read(lower, good_), Pyc(1));
+  const auto inode = [&](const store::EntryInfo& entry) {
+    return base::StatAt(store_->dir(), store::Store::PathOf(entry.kind, entry.key) + "/" + site_ +
+                                           "demo/__init__.py")
+        ->st_ino;
+  };
+  EXPECT_EQ(inode(lower), inode(package));
+  EXPECT_FALSE(Exists(package, site_ + "demo/__pycache__"));
+  EXPECT_EQ(ReadPackageFiles(*store_, lower).size(), ReadPackageFiles(*store_, package).size());
+  EXPECT_EQ(
+      base::StatAt(store_->dir(), store::Store::PathOf(lower.kind, lower.key))->st_mode & 07777,
+      0755u);
+}
+
+TEST_F(LowerTest, BytecodeMayBeMissing) {
+  EXPECT_TRUE(Exists(Commit({}), site_ + "demo/__init__.py"));
+}
+
+TEST_F(LowerTest, ADoctoredInterpreterCanLeaveNothingElse) {
+  const auto why = [&](const std::string& path, const std::string& bytes) {
+    return WhyRefused([&] { Commit({{path, bytes}}); });
+  };
+  for (const std::string& path :
+       {std::string("evil.py"), site_ + "demo/evil.py", site_ + "demo/__init__.py",
+        site_ + "demo/__pycache__/other.cpython-311.pyc",
+        site_ + "demo/__pycache__/__init__.cpython-312.pyc",
+        site_ + "demo/__pycache__/.cpython-311.pyc", site_ + "__pycache__/__init__.cpython-311.pyc",
+        std::string("bin/demo")}) {
+    EXPECT_THAT(why(path, Pyc(1)), HasSubstr("the image's interpreter wrote it unasked")) << path;
+  }
+  EXPECT_THAT(why(good_, Pyc(0)), HasSubstr("not bytecode with an unchecked hash"));
+  EXPECT_THAT(why(good_, Pyc(3)), HasSubstr("not bytecode with an unchecked hash"));
+  EXPECT_THAT(why(good_, "short"), HasSubstr("not bytecode with an unchecked hash"));
+}
+
+TEST_F(LowerTest, ADoctoredInterpreterCanLeaveNoLinks) {
+  const store::EntryInfo package = Install(Demo());
+  store::Staging staging = store_->NewStaging();
+  base::MakeDirs(staging.tree(), site_ + "demo/__pycache__");
+  ASSERT_EQ(symlinkat("/etc/passwd", staging.tree(), good_.c_str()), 0);
+  EXPECT_NE(WhyRefused([&] { CommitLower(*store_, package, Python311(), std::move(staging)); }),
+            "");
+}
+
+TEST_F(PackageTest, FetchingPutsWheelsIntoTheStore) {
+  const WheelBuilder demo = Demo();
+  WheelBuilder other;
+  other.name = "other";
+  const std::vector<Distribution> wanted = {other.Locked(), demo.Locked()};
+  worker_.offered = {{demo.Locked().url, demo.Bytes()}, {other.Locked().url, other.Bytes()}};
+  std::vector<uint64_t> items;
+  FetchWheels(
+      *store_, worker_, wanted, {}, [&](const WorkerProgress& one) { items.push_back(one.item); },
+      nullptr);
+  const auto entry = store_->Find(store::Kind::kWheel, demo.Locked().sha256.hex());
+  ASSERT_TRUE(entry.has_value());
+  EXPECT_EQ(WheelFile(*entry), "demo-1.0-py3-none-any.whl");
+  EXPECT_EQ(Read(*entry, WheelFile(*entry)), demo.Bytes());
+  EXPECT_EQ(items.size(), 1u);
+  FetchWheels(*store_, worker_, wanted, {}, {}, nullptr);
+  EXPECT_THAT(worker_.commands, ElementsAre("fetch"));
+}
+
+TEST_F(PackageTest, AFailedDownloadIsNamedAndTheOthersStay) {
+  WheelBuilder other;
+  other.name = "other";
+  worker_.offered = {{other.Locked().url, other.Bytes()}};
+  EXPECT_EQ(WhyRefused([&] {
+              FetchWheels(*store_, worker_, {Demo().Locked(), other.Locked()}, {}, {}, nullptr);
+            }),
+            "error: fetching `demo 1.0` from `index.example`\ncaused by: `index.example` answers "
+            "404?[2J\n"
+            "hint: check the network, the proxy and the CA bundle of this host (`rundlet doctor`)");
+  EXPECT_TRUE(store_->Find(store::Kind::kWheel, other.Locked().sha256.hex()).has_value());
+}
+
+TEST_F(PackageTest, AFetcherThatLiesAboutTheDigestIsCaught) {
+  worker_.offered = {{Demo().Locked().url, "something else"}};
+  EXPECT_THAT(
+      WhyRefused([&] { FetchWheels(*store_, worker_, {Demo().Locked()}, {}, {}, nullptr); }),
+      HasSubstr("the lock says"));
+  EXPECT_TRUE(store_->List(store::Kind::kWheel).empty());
+}
+
+TEST_F(PackageTest, TheVenvIsASkeleton) {
+  const std::string key = EnsureVenv(*store_, Python311());
+  const auto entry = store_->Find(store::Kind::kSkeleton, key);
+  ASSERT_TRUE(entry.has_value());
+  EXPECT_EQ(Read(*entry, "pyvenv.cfg"),
+            "home = /usr/local/bin\ninclude-system-site-packages = false\nversion = 3.11.2\n");
+  const base::UniqueFd tree = base::OpenAt(
+      store_->dir(), store::Store::PathOf(entry->kind, entry->key), O_RDONLY | O_DIRECTORY);
+  char target[100] = {};
+  ASSERT_GT(readlinkat(tree.get(), "bin/python", target, sizeof target - 1), 0);
+  EXPECT_STREQ(target, "/usr/local/bin/python3.11");
+  EXPECT_EQ(EnsureVenv(*store_, Python311()), key);
+  Interpreter hostile = Python311();
+  hostile.executable = "/usr/../python\nx";
+  EXPECT_NE(WhyRefused([&] { EnsureVenv(*store_, hostile); }), "");
+  hostile = Python311();
+  hostile.tag = "3.11/../..";
+  EXPECT_NE(WhyRefused([&] { EnsureVenv(*store_, hostile); }), "");
+}
+
+}  // namespace
+}  // namespace rundlet::rootfs
