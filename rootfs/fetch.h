@@ -13,8 +13,8 @@ namespace rundlet::rootfs {
 
 // How this host reaches the network: the administrator's settings, never a request's.
 struct NetworkSettings {
-  int ca_bundle = -1;  // open descriptor of a PEM file, borrowed; -1: none, TLS then fails closed
-  std::string proxy;   // URL; empty: none
+  int ca_bundle = -1;                 // open descriptor of a PEM file, borrowed; -1: curl's default
+  std::string proxy;                  // URL; empty: none
   std::vector<std::string> no_proxy;  // hosts and domains reached without it, or "*"
   std::vector<std::string>
       private_hosts;  // the configured indexes' hosts: may have inner addresses

@@ -1,9 +1,11 @@
 #include "rootfs/resolve.h"
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/text.h"
 #include "rootfs/distribution.h"
+#include "rootfs/wheel_name.h"
 
 namespace rundlet::rootfs {
 namespace {
@@ -59,6 +61,25 @@ base::Digest DigestOf(const nlohmann::json& wheel, const std::string& name) {
   return *digest;
 }
 
+std::string NameOfWheel(const nlohmann::json& wheel) {
+  const std::string name = TextOf(wheel, "name");
+  return name.empty() ? FilenameOf(TextOf(wheel, "url")) : name;
+}
+
+// uv lists every wheel that fits the image.
+const nlohmann::json& ChooseWheel(const std::string& name, const nlohmann::json& wheels) {
+  const nlohmann::json* chosen = nullptr;
+  std::optional<WheelName> best;
+  for (const nlohmann::json& wheel : wheels) {
+    if (!wheel.is_object()) Refuse(name, "its wheel is no table");
+    const WheelName parts = ParseWheelName(NameOfWheel(wheel));
+    if (best.has_value() && !IsPreferred(parts, *best)) continue;
+    best = parts;
+    chosen = &wheel;
+  }
+  return *chosen;
+}
+
 Distribution ReadPackage(const nlohmann::json& package) {
   if (!package.is_object()) Refuse("?", "a package of the lock is no table");
   Distribution distribution;
@@ -74,15 +95,11 @@ Distribution ReadPackage(const nlohmann::json& package) {
     Refuse(name, "no wheel fits this image; only an sdist is offered",
            "require a version that has a wheel");
   }
-  if (wheels->size() != 1)
-    Refuse(name, "the lock offers several wheels for it, not the one of this image");
-  const nlohmann::json& wheel = wheels->front();
-  if (!wheel.is_object()) Refuse(name, "its wheel is no table");
+  const nlohmann::json& wheel = ChooseWheel(name, *wheels);
   distribution.url = TextOf(wheel, "url");
   if (distribution.url.empty())
     Refuse(name, "its wheel has no URL (wheels by path are not supported yet)");
-  distribution.filename = TextOf(wheel, "name");
-  if (distribution.filename.empty()) distribution.filename = FilenameOf(distribution.url);
+  distribution.filename = NameOfWheel(wheel);
   if (const auto size = wheel.find("size"); size != wheel.end() && size->is_number_unsigned()) {
     distribution.size = size->get<uint64_t>();
   }
@@ -100,7 +117,9 @@ struct UvMessage {
 // In the style of our messages: lower case, no full stop.
 std::string Worded(std::string text) {
   if (text.ends_with('.')) text.pop_back();
-  const auto is_upper = [&](size_t i) { return i < text.size() && text[i] >= 'A' && text[i] <= 'Z'; };
+  const auto is_upper = [&](size_t i) {
+    return i < text.size() && text[i] >= 'A' && text[i] <= 'Z';
+  };
   if (is_upper(0) && !is_upper(1)) text[0] = static_cast<char>(text[0] - 'A' + 'a');
   return text;
 }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cstdio>
 #include <optional>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -93,6 +95,48 @@ bool FitsInterpreter(const WheelName& wheel, std::string_view python_tag,
     }
   }
   return false;
+}
+
+namespace {
+
+int AbiRank(const WheelName& wheel) {
+  int rank = 0;
+  for (const std::string& tag : wheel.abi_tags) {
+    if (tag == "abi3") rank = std::max(rank, 1);
+    if (tag.starts_with("cp")) rank = std::max(rank, 2);
+  }
+  return rank;
+}
+
+// The C library version that the newest of the wheel's platform tags asks for, as major * 1000 +
+// minor; 1 for a plain "linux_x86_64", 0 for "any".
+int PlatformRank(const WheelName& wheel) {
+  int rank = 0;
+  for (const std::string& tag : wheel.platform_tags) {
+    int major = 0;
+    int minor = 0;
+    const size_t underscore = tag.find('_');
+    if (tag.starts_with("manylinux2014")) {
+      rank = std::max(rank, 2017);
+    } else if (tag.starts_with("manylinux2010")) {
+      rank = std::max(rank, 2012);
+    } else if (tag.starts_with("manylinux1_")) {
+      rank = std::max(rank, 2005);
+    } else if (underscore != tag.npos &&
+               std::sscanf(tag.c_str() + underscore, "_%3d_%3d_", &major, &minor) == 2) {
+      rank = std::max(rank, major * 1000 + minor);
+    } else if (tag != "any") {
+      rank = std::max(rank, 1);
+    }
+  }
+  return rank;
+}
+
+}  // namespace
+
+bool IsPreferred(const WheelName& a, const WheelName& b) {
+  return std::tuple(AbiRank(a), PlatformRank(a), a.build.size(), a.build) >
+         std::tuple(AbiRank(b), PlatformRank(b), b.build.size(), b.build);
 }
 
 }  // namespace rundlet::rootfs

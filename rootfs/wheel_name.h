@@ -24,4 +24,9 @@ WheelName ParseWheelName(std::string_view filename);
 // are not told apart.
 bool FitsInterpreter(const WheelName& wheel, std::string_view python_tag, std::string_view machine);
 
+// Of two wheels of one release that both fit the image: whether `a` is the one to install. As
+// installers choose: the more specific ABI first, then the newer platform (manylinux_2_28 before
+// manylinux2014), then the higher build tag.
+bool IsPreferred(const WheelName& a, const WheelName& b);
+
 }  // namespace rundlet::rootfs

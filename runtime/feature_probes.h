@@ -1,6 +1,6 @@
-// The probes behind kernel_features.h. Each runs in a process of its own that ends afterwards, so it may
-// leave mounts, filters and namespaces behind. Each returns what it found, in words, or throws
-// base::Error.
+// The probes behind kernel_features.h. Each runs in a process of its own that ends afterwards, so
+// it may leave mounts, filters and namespaces behind. Each returns what it found, in words, or
+// throws base::Error.
 #pragma once
 
 #include <string>

@@ -95,7 +95,8 @@ Outcome Sandbox::Wait(const base::CancelToken* cancel, std::chrono::milliseconds
 
 Outcome Sandbox::Stop(std::chrono::milliseconds grace) {
   Signal(SIGTERM);
-  if (!base::WaitFor(pidfd_.get(), POLLIN, nullptr, static_cast<int>(grace.count()))) Signal(SIGKILL);
+  if (!base::WaitFor(pidfd_.get(), POLLIN, nullptr, static_cast<int>(grace.count())))
+    Signal(SIGKILL);
   return Collect();
 }
 

@@ -25,7 +25,7 @@ def delays(
     return flights.to_pandas().groupby("carrier", as_index=False).mean()
 
 
-@rundlet.model()
+@rundlet.model(materialize="replace")
 @rundlet.python("3.11", pip={"pandas": "1.5.3", "numpy": "1.26.4", "pyarrow": "20.0.0"})
 def monthly(flights=rundlet.Model("flights", columns=["month", "origin", "arr_delay"])):
     """Mean arrival delay per airport and month, in an old report that wants an old pandas."""

@@ -1,15 +1,19 @@
-"""Compile a package directory's modules to bytecode, inside a sandbox, with the image's own interpreter.
+"""Compile a package directory's modules to bytecode, in a sandbox, with the image's interpreter.
 
 Usage: python -I -S - SOURCE OUT PREFIX   (this program on standard input)
 
-Every SOURCE/**/X.py becomes OUT/**/__pycache__/X.<tag>.pyc with an unchecked hash: the package directory never changes,
-so nothing is looked up at import. Code objects name the file as PREFIX/**/X.py, where it will be mounted. A module that
-does not compile is left out (templates, vendored Python 2): it is compiled, and fails, only when somebody imports it.
-What was written is checked by rundlet afterwards, file by file.
+Every SOURCE/**/X.py becomes OUT/**/__pycache__/X.<tag>.pyc with an unchecked hash: the package
+directory never changes, so nothing is looked up at import. Code objects name the file as
+PREFIX/**/X.py, where it will be mounted. A module that does not compile is left out (templates,
+vendored Python 2): it is compiled, and fails, only when somebody imports it. What was written is
+checked by rundlet afterwards, file by file.
 """
 
+import importlib.util
 import os
+import py_compile
 import sys
+import warnings
 
 FORK_FROM = 200  # modules; below, a second process costs more than it brings
 
@@ -20,38 +24,36 @@ def modules(source):
     for folder, folders, files in os.walk(source):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         inside = os.path.relpath(folder, source)
-        found += [os.path.normpath(os.path.join(inside, name)) for name in sorted(files) if name.endswith(".py")]
+        names = sorted(name for name in files if name.endswith(".py"))
+        found += [os.path.normpath(os.path.join(inside, name)) for name in names]
     return found
 
 
 def compile_one(source, out, prefix, module):
-    import importlib._bootstrap_external as external
-    import importlib.util
-
-    with open(os.path.join(source, module), "rb") as file:
-        text = file.read()
-    try:
-        loader = external.SourceFileLoader("<compile>", module)
-        code = loader.source_to_code(text, os.path.join(prefix, module))
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-        return
-    data = external._code_to_hash_pyc(code, importlib.util.source_hash(text), False)
+    """Write one module's bytecode, unless it does not compile."""
     target = os.path.join(out, importlib.util.cache_from_source(module, optimization=""))
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    with open(target, "wb") as file:
-        file.write(data)
+    try:
+        py_compile.compile(
+            os.path.join(source, module),
+            cfile=target,
+            dfile=os.path.join(prefix, module),
+            doraise=True,
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+    except py_compile.PyCompileError:
+        pass
 
 
 def compile_all(source, out, prefix, names):
+    """Write the bytecode of some modules."""
     # Invalid escapes and the like in other people's code are not this program's news.
-    import warnings
-
     warnings.simplefilter("ignore")
     for module in names:
         compile_one(source, out, prefix, module)
 
 
 def main(source, out, prefix):
+    """Compile everything; returns the exit code."""
     names = modules(source)
     if len(names) < FORK_FROM or (os.cpu_count() or 1) < 2:
         compile_all(source, out, prefix, names)

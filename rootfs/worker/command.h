@@ -1,9 +1,9 @@
-// The sub-commands of rundlet-worker: each parses or fetches outside bytes as an unprivileged process in a sandbox.
+// The sub-commands of rundlet-worker: each parses or fetches outside bytes as an unprivileged
+// process in a sandbox.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
 namespace rundlet::rootfs::worker {
@@ -22,14 +22,20 @@ struct Command {
 };
 
 // Images.
-nlohmann::json UnpackLayer(const nlohmann::json& request);    // a layer's tar stream -> the tree at /out
-nlohmann::json SplitArchive(const nlohmann::json& request);   // an OCI or docker archive -> its members at /out
-nlohmann::json ReadImage(const nlohmann::json& request);      // index, manifest and config documents -> what they say
-nlohmann::json HashTree(const nlohmann::json& request);       // digests of an interpreter's files below /image
+nlohmann::json UnpackLayer(
+    const nlohmann::json& request);  // a layer's tar stream -> the tree at /out
+nlohmann::json SplitArchive(
+    const nlohmann::json& request);  // an OCI or docker archive -> its members at /out
+nlohmann::json ReadImage(
+    const nlohmann::json& request);  // index, manifest and config documents -> what they say
+nlohmann::json HashTree(
+    const nlohmann::json& request);  // digests of an interpreter's files below /image
 // Packages.
-nlohmann::json InstallWheel(const nlohmann::json& request);   // a wheel -> the package directory at /out
-nlohmann::json Fetch(const nlohmann::json& request);          // URLs -> files
-nlohmann::json FindInIndex(const nlohmann::json& request);    // a project's index page -> the URL of a file by hash
-nlohmann::json ParseToml(const nlohmann::json& request);      // TOML text -> JSON with lines
+nlohmann::json InstallWheel(
+    const nlohmann::json& request);                   // a wheel -> the package directory at /out
+nlohmann::json Fetch(const nlohmann::json& request);  // URLs -> files
+nlohmann::json FindInIndex(
+    const nlohmann::json& request);  // a project's index page -> the URL of a file by hash
+nlohmann::json ParseToml(const nlohmann::json& request);  // TOML text -> JSON with lines
 
 }  // namespace rundlet::rootfs::worker

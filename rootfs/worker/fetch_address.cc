@@ -15,8 +15,9 @@ struct Block4 {
   int bits;
 };
 
-// IANA's special-purpose registry, as far as it is not globally reachable. The documentation blocks are not in it: no
-// network has inner services there, and test networks stand in for the public one with them.
+// IANA's special-purpose registry, as far as it is not globally reachable. The documentation blocks
+// are not in it: no network has inner services there, and test networks stand in for the public one
+// with them.
 constexpr std::array kRefused4 = {
     Block4{0x00000000, 8},  Block4{0x0a000000, 8},  Block4{0x64400000, 10}, Block4{0x7f000000, 8},
     Block4{0xa9fe0000, 16}, Block4{0xac100000, 12}, Block4{0xc0000000, 24}, Block4{0xc0a80000, 16},

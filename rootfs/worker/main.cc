@@ -1,4 +1,5 @@
-// rundlet-worker COMMAND: reads a JSON request from standard input, prints progress and an answer (worker_client.h).
+// rundlet-worker COMMAND: reads a JSON request from standard input, prints progress and an answer
+// (worker_client.h).
 #include <unistd.h>
 
 #include <array>
@@ -19,10 +20,10 @@ constexpr size_t kRequestLimit = size_t{64} << 20;
 constexpr int64_t kProgressInterval = 50'000'000;  // nanoseconds
 
 constexpr std::array kCommands = {
-    Command{"unpack-layer", UnpackLayer}, Command{"split-archive", SplitArchive},
-    Command{"read-image", ReadImage},     Command{"hash-tree", HashTree},
+    Command{"unpack-layer", UnpackLayer},   Command{"split-archive", SplitArchive},
+    Command{"read-image", ReadImage},       Command{"hash-tree", HashTree},
     Command{"install-wheel", InstallWheel}, Command{"fetch", Fetch},
-    Command{"find-in-index", FindInIndex}, Command{"parse-toml", ParseToml},
+    Command{"find-in-index", FindInIndex},  Command{"parse-toml", ParseToml},
 };
 
 void PrintLine(const nlohmann::json& document) {
@@ -34,7 +35,9 @@ void PrintLine(const nlohmann::json& document) {
 
 nlohmann::json AsJson(const base::Error& error) {
   return {{"error",
-           {{"fault", static_cast<int>(error.fault())}, {"chain", error.chain()}, {"hint", error.hint()}}}};
+           {{"fault", static_cast<int>(error.fault())},
+            {"chain", error.chain()},
+            {"hint", error.hint()}}}};
 }
 
 int Main(std::string_view name) {

@@ -29,6 +29,9 @@ TarType TypeOf(const TarHeader& header, const std::string& path) {
   const bool slash = path.ends_with('/');
   switch (header.type) {
     case '\0':  // before POSIX a directory was a file whose name ends with a slash
+      if (slash != header.path.ends_with('/')) {
+        throw RefuseEntry(path, "is a directory by one of its names and a file by the other");
+      }
       return slash ? TarType::kDirectory : TarType::kFile;
     case '0':
     case '7':  // "contiguous"

@@ -120,8 +120,8 @@ Started StartSandbox(Kept& kept, const LaunchHeader& header, std::vector<UniqueF
 
 void Serve() {
   Kept kept;
+  kept.networks.PrepareNext();
   while (true) {
-    kept.networks.PrepareNext();
     LaunchHeader header{};
     std::vector<UniqueFd> descriptors;
     if (!ReceiveWithDescriptors(kLauncherSocket, &header, sizeof header, &descriptors)) return;
@@ -130,6 +130,8 @@ void Serve() {
     std::vector<int> answer;
     if (started.pidfd.valid()) answer.push_back(started.pidfd.get());
     if (!SendWithDescriptors(kLauncherSocket, &started.reply, sizeof started.reply, answer)) return;
+    // First what the sandbox does not wait for: both it and umount then wait for the kernel's RCU.
+    kept.networks.PrepareNext();
   }
 }
 

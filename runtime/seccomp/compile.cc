@@ -1,39 +1,120 @@
-// Build tool: prints seccomp/policy.h as a compiled BPF program in a C++ file. Compiling costs 1.5
-// ms, more than everything else a start does in its user-space part; so it is done once, here.
-#include <fcntl.h>
+// Build tool: prints seccomp/policy.h as a BPF program in a C++ file.
+//
+// Compiling at run time would cost more than everything else a start does in its user-space part;
+// and the kernel compiles the program again at each load, so a short one counts: a binary search
+// over ranges of numbers, with a few instructions for the calls whose arguments matter.
+// (libseccomp, from which the numbers come, writes four times as many.)
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
-#include <sys/personality.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "runtime/seccomp/policy.h"
 
 namespace {
 
-constexpr uint64_t kNamespaceFlags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
-                                     CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWTIME;
-constexpr uint64_t kPushInput = TIOCSTI;
-constexpr uint64_t kConsole = TIOCLINUX;
-constexpr uint64_t kLow32 =
-    0xffffffff;  // the kernel looks only at the low half of a request or family
+#if defined(__x86_64__)
+constexpr uint32_t kArchitecture = AUDIT_ARCH_X86_64;
+constexpr uint32_t kX32 = 0x40000000;  // calls of the x32 table have this bit
+#elif defined(__aarch64__)
+constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
+#else
+#error "the system calls of this architecture are not described"
+#endif
 
-void Require(int result, const char* what) {
-  if (result >= 0) return;
-  std::fprintf(stderr, "compiling the seccomp policy: %s: error %d\n", what, -result);
-  std::exit(1);
+constexpr uint32_t kNamespaceFlags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
+                                     CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWTIME;
+constexpr uint32_t kUnknown = SECCOMP_RET_ERRNO | ENOSYS;
+constexpr uint32_t kRefuse = SECCOMP_RET_ERRNO | EPERM;
+constexpr size_t kNumbers = 1024;  // above every number of today's kernels; what follows is unknown
+
+using Program = std::vector<sock_filter>;
+
+sock_filter Load(size_t offset) {
+  return {BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<uint32_t>(offset)};
+}
+// The low half of an argument: flags, requests and families are 32 bits wide to the kernel, and
+// what a program puts into the upper half must not matter. Little-endian.
+sock_filter LoadArgument(size_t index) {
+  return Load(offsetof(seccomp_data, args) + index * sizeof(uint64_t));
+}
+sock_filter Jump(unsigned test, uint32_t value, size_t if_true, size_t if_false) {
+  return {static_cast<uint16_t>(BPF_JMP | BPF_K | test), static_cast<uint8_t>(if_true),
+          static_cast<uint8_t>(if_false), value};
+}
+sock_filter Return(uint32_t action) { return {BPF_RET | BPF_K, 0, 0, action}; }
+
+// Answers `then` when the loaded word passes the test; goes on otherwise.
+void AnswerIf(Program& program, unsigned test, uint32_t value, uint32_t then) {
+  program.push_back(Jump(test, value, 0, 1));
+  program.push_back(Return(then));
 }
 
-// Negative: not a call of this architecture; it stays at ENOSYS.
+void AnswerUnless(Program& program, uint32_t value, uint32_t then) {
+  program.push_back(Jump(BPF_JEQ, value, 1, 0));
+  program.push_back(Return(then));
+}
+
+Program Clone() {
+  // clone3's flags are behind a pointer; ENOSYS makes the C library use clone.
+  Program program = {LoadArgument(0)};
+  AnswerIf(program, BPF_JSET, kNamespaceFlags, kRefuse);
+  program.push_back(Return(SECCOMP_RET_ALLOW));
+  return program;
+}
+
+// All but the two that push input into a terminal.
+Program Ioctl() {
+  Program program = {LoadArgument(1)};
+  AnswerIf(program, BPF_JEQ, TIOCSTI, kRefuse);
+  AnswerIf(program, BPF_JEQ, TIOCLINUX, kRefuse);
+  program.push_back(Return(SECCOMP_RET_ALLOW));
+  return program;
+}
+
+Program SocketPair() {
+  Program program = {LoadArgument(0)};
+  for (const auto family : {uint32_t{AF_UNIX}, uint32_t{AF_INET}, uint32_t{AF_INET6}}) {
+    AnswerIf(program, BPF_JEQ, family, SECCOMP_RET_ALLOW);
+  }
+  program.push_back(Return(kUnknown));
+  return program;
+}
+
+// As socketpair, and netlink for routes, which the C library asks for interfaces and addresses.
+Program Socket() {
+  Program program = SocketPair();
+  program.pop_back();
+  AnswerUnless(program, AF_NETLINK, kUnknown);
+  program.push_back(LoadArgument(2));
+  AnswerUnless(program, 0 /* NETLINK_ROUTE */, kUnknown);
+  program.push_back(Return(SECCOMP_RET_ALLOW));
+  return program;
+}
+
+struct Range {
+  uint32_t first;
+  Program program;  // what answers it
+};
+
+bool Same(const Program& a, const Program& b) {
+  return a.size() == b.size() &&
+         std::memcmp(a.data(), b.data(), a.size() * sizeof(sock_filter)) == 0;
+}
+
+// Negative: not a call of this architecture; it stays unknown.
 int NumberOf(const char* name) {
   for (const auto& newer : rundlet::runtime::kNewerCalls) {
     if (std::strcmp(newer.name, name) == 0) return newer.number;
@@ -41,109 +122,76 @@ int NumberOf(const char* name) {
   return seccomp_syscall_resolve_name(name);
 }
 
-void Allow(scmp_filter_ctx filter, const char* name) {
-  const int number = NumberOf(name);
-  if (number < 0) return;
-  Require(seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0), name);
-}
-
-void Deny(scmp_filter_ctx filter, const char* name) {
-  const int number = NumberOf(name);
-  if (number < 0) return;
-  Require(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0), name);
-}
-
-void AddArgumentRules(scmp_filter_ctx filter) {
-  Require(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                           SCMP_A0(SCMP_CMP_MASKED_EQ, kNamespaceFlags, 0)),
-          "clone");
-  for (uint64_t flag = 1; flag <= kNamespaceFlags; flag <<= 1) {
-    if ((kNamespaceFlags & flag) == 0) continue;
-    Require(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                             SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)),
-            "clone with namespaces");
-  }
-  // clone3's flags are behind a pointer; ENOSYS makes the C library use clone. It is the default
-  // action.
-  for (const int family : {AF_UNIX, AF_INET, AF_INET6}) {
-    for (const int call : {SCMP_SYS(socket), SCMP_SYS(socketpair)}) {
-      Require(
-          seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
-                           SCMP_A0(SCMP_CMP_MASKED_EQ, kLow32, static_cast<scmp_datum_t>(family))),
-          "socket");
+std::vector<Range> Ranges() {
+  std::vector<Program> answers(kNumbers, Program{Return(kUnknown)});
+  const auto set = [&answers](const char* name, const Program& program) {
+    const int number = NumberOf(name);
+    if (number >= 0) answers.at(static_cast<size_t>(number)) = program;
+  };
+  for (const char* name : rundlet::runtime::kAllowed) set(name, {Return(SECCOMP_RET_ALLOW)});
+  for (const char* name : rundlet::runtime::kDenied) set(name, {Return(kRefuse)});
+  set("clone", Clone());
+  set("ioctl", Ioctl());
+  set("socket", Socket());
+  set("socketpair", SocketPair());
+  std::vector<Range> ranges;
+  for (uint32_t number = 0; number < kNumbers; ++number) {
+    if (ranges.empty() || !Same(ranges.back().program, answers[number])) {
+      ranges.push_back({number, answers[number]});
     }
   }
-  Require(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-                           SCMP_A0(SCMP_CMP_MASKED_EQ, kLow32, AF_NETLINK),
-                           SCMP_A2(SCMP_CMP_MASKED_EQ, kLow32, 0 /* NETLINK_ROUTE */)),
-          "netlink");
+  return ranges;
 }
 
-// Every ioctl but the two that push input into a terminal.
-void AddIoctlRules(scmp_filter_ctx filter) {
-  for (const uint64_t request : {kPushInput, kConsole}) {
-    Require(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
-                             SCMP_A1(SCMP_CMP_MASKED_EQ, kLow32, request)),
-            "ioctl");
+// A binary search for the loaded number.
+Program Search(std::span<const Range> ranges) {
+  if (ranges.size() == 1) return ranges.front().program;
+  const size_t middle = ranges.size() / 2;
+  const Program below = Search(ranges.first(middle));
+  const Program above = Search(ranges.subspan(middle));
+  Program program;
+  if (below.size() <= UINT8_MAX) {
+    program.push_back(Jump(BPF_JGE, ranges[middle].first, below.size(), 0));
+  } else {  // too far for a conditional jump
+    program.push_back(Jump(BPF_JGE, ranges[middle].first, 0, 1));
+    program.push_back({BPF_JMP | BPF_JA, 0, 0, static_cast<uint32_t>(below.size())});
   }
-  // A rule cannot say "all but", so: the two (0x5412, 0x541C) differ from each other in the bits
-  // 0x0E only. Any other request differs from both in a bit outside those, or has another pattern
-  // of them.
-  constexpr uint64_t kVarying = kPushInput ^ kConsole;
-  constexpr uint64_t kCommon = kLow32 & ~kVarying;
-  for (int bit = 0; bit < 32; ++bit) {
-    const uint64_t mask = uint64_t{1} << bit;
-    if ((kCommon & mask) == 0) continue;
-    Require(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                             SCMP_A1(SCMP_CMP_MASKED_EQ, mask, ~kPushInput & mask)),
-            "ioctl");
-  }
-  for (uint64_t pattern = 0; pattern <= kVarying; ++pattern) {
-    if ((pattern & ~kVarying) != 0) continue;
-    if (pattern == (kPushInput & kVarying) || pattern == (kConsole & kVarying)) continue;
-    Require(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                             SCMP_A1(SCMP_CMP_MASKED_EQ, kVarying, pattern)),
-            "ioctl");
-  }
+  program.insert(program.end(), below.begin(), below.end());
+  program.insert(program.end(), above.begin(), above.end());
+  return program;
 }
 
-std::vector<sock_filter> Export(scmp_filter_ctx filter) {
-  FILE* file = std::tmpfile();
-  if (file == nullptr) Require(-errno, "temporary file");
-  Require(seccomp_export_bpf(filter, fileno(file)), "export");
-  const long size =
-      std::ftell(file) >= 0 && std::fseek(file, 0, SEEK_END) == 0 ? std::ftell(file) : 0;
-  std::rewind(file);
-  std::vector<sock_filter> program(static_cast<size_t>(size) / sizeof(sock_filter));
-  if (program.empty() ||
-      std::fread(program.data(), sizeof(sock_filter), program.size(), file) != program.size()) {
-    Require(-EIO, "reading the program");
-  }
-  std::fclose(file);
+Program Compile() {
+  Program program = {Load(offsetof(seccomp_data, arch))};
+  program.push_back(Jump(BPF_JEQ, kArchitecture, 1, 0));
+  program.push_back(Return(SECCOMP_RET_KILL_PROCESS));
+  program.push_back(Load(offsetof(seccomp_data, nr)));
+#if defined(__x86_64__)
+  AnswerIf(program, BPF_JEQ, UINT32_MAX, kUnknown);  // -1 is no call of any table
+  AnswerIf(program, BPF_JGE, kX32, SECCOMP_RET_KILL_PROCESS);
+#endif
+  const std::vector<Range> ranges = Ranges();
+  const Program search = Search(ranges);
+  program.insert(program.end(), search.begin(), search.end());
   return program;
 }
 
 }  // namespace
 
 int main() {
-  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-  if (filter == nullptr) Require(-ENOMEM, "init");
-  Require(seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), "architecture");
-  Require(seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2), "binary tree");
-  for (const char* name : rundlet::runtime::kAllowed) Allow(filter, name);
-  for (const char* name : rundlet::runtime::kDenied) Deny(filter, name);
-  AddArgumentRules(filter);
-  AddIoctlRules(filter);
+  const Program program = Compile();
+  if (program.size() > BPF_MAXINSNS) {
+    std::fputs("compiling the system-call filter: it is too long\n", stderr);
+    return 1;
+  }
   std::puts(
       "#include \"runtime/seccomp/filter.h\"\n\nnamespace rundlet::runtime {\n\n"
       "const sock_filter kFilter[] = {");
-  const std::vector<sock_filter> program = Export(filter);
   for (const sock_filter& instruction : program) {
     std::printf("    {0x%04x, %u, %u, 0x%08x},\n", instruction.code, instruction.jt, instruction.jf,
                 instruction.k);
   }
   std::printf("};\nconst size_t kFilterLength = %zu;\n\n}  // namespace rundlet::runtime\n",
               program.size());
-  seccomp_release(filter);
   return 0;
 }

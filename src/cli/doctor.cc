@@ -16,12 +16,13 @@ namespace {
 
 runtime::Feature SpaceOf(const engine::Engine& engine, int state) {
   struct statvfs info {};
-  runtime::Feature feature = {.name = "space for the state directory", .detail = {}, .otherwise = {}};
+  runtime::Feature feature = {
+      .name = "space for the state directory", .detail = {}, .otherwise = {}};
   if (fstatvfs(state, &info) < 0) return feature;
   const uint64_t free = uint64_t{info.f_bavail} * info.f_frsize;
   feature.available = free > (uint64_t{1} << 30) && info.f_favail > 100'000;
-  feature.detail = fmt::format("{}: {} and {} files free", engine.config().state_dir, base::HumanBytes(free),
-                               base::Grouped(info.f_favail));
+  feature.detail = fmt::format("{}: {} and {} files free", engine.config().state_dir,
+                               base::HumanBytes(free), base::Grouped(info.f_favail));
   feature.otherwise = "installs will fail soon";
   return feature;
 }
@@ -44,15 +45,20 @@ int RunDoctor(const Context& context) {
                     {"required", feature.required},
                     {"detail", feature.detail},
                     {"otherwise", feature.otherwise}});
-    const std::string instead = feature.available || feature.otherwise.empty() ? "" : "; " + feature.otherwise;
-    table.AddRow({feature.name, feature.available ? "yes" : feature.required ? "MISSING" : "no",
+    const std::string instead =
+        feature.available || feature.otherwise.empty() ? "" : "; " + feature.otherwise;
+    table.AddRow({feature.name,
+                  feature.available  ? "yes"
+                  : feature.required ? "MISSING"
+                                     : "no",
                   feature.detail + instead});
   }
   if (context.options.output == Output::kJson) {
     fmt::print("{}\n", list.dump(2));
   } else {
     fmt::print("{}", table.Render());
-    fmt::print(stderr, "{}\n", good ? "sandboxes can run on this host" : "sandboxes cannot run on this host");
+    fmt::print(stderr, "{}\n",
+               good ? "sandboxes can run on this host" : "sandboxes cannot run on this host");
   }
   return good ? 0 : static_cast<int>(base::Fault::kHost);
 }
@@ -60,7 +66,9 @@ int RunDoctor(const Context& context) {
 }  // namespace
 
 void AddDoctor(CLI::App& program, Context& context) {
-  program.add_subcommand("doctor", "What this host offers, and what is used instead of what is missing")
+  program
+      .add_subcommand("doctor",
+                      "What this host offers, and what is used instead of what is missing")
       ->callback([&context] { context.exit_code = RunDoctor(context); });
 }
 

@@ -40,7 +40,8 @@ struct ExecArguments {
 engine::UserMount ParseMount(const std::string& text) {
   const std::vector<std::string> parts = base::Split(text, ':');
   const bool with_mode = parts.size() == 3 && (parts[2] == "ro" || parts[2] == "rw");
-  if (parts.size() != 2 && !with_mode) Refuse("--mount " + text, "it is not of the form SRC:DST[:ro|rw]");
+  if (parts.size() != 2 && !with_mode)
+    Refuse("--mount " + text, "it is not of the form SRC:DST[:ro|rw]");
   return {.source = base::OpenHostPath(parts[0], O_PATH),
           .target = parts[1],
           .writable = with_mode && parts[2] == "rw"};
@@ -48,13 +49,16 @@ engine::UserMount ParseMount(const std::string& text) {
 
 std::pair<std::string, std::string> ParseVariable(const std::string& text) {
   const size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) Refuse("--env " + text, "it is not of the form NAME=VALUE");
+  if (equals == std::string::npos || equals == 0)
+    Refuse("--env " + text, "it is not of the form NAME=VALUE");
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
 void PrintTimings(const engine::ExecOutcome& outcome) {
   const auto line = [&outcome](const char* what, int64_t at) {
-    if (at != 0) fmt::print(stderr, "{:>9.3f} ms  {}\n", static_cast<double>(at - outcome.requested_at) / 1e6, what);
+    if (at != 0)
+      fmt::print(stderr, "{:>9.3f} ms  {}\n", static_cast<double>(at - outcome.requested_at) / 1e6,
+                 what);
   };
   line("image, packages and mounts known", outcome.prepared_at);
   for (size_t i = 0; i < outcome.stages.size(); ++i) {
@@ -73,7 +77,8 @@ int RunExec(const ExecArguments& arguments, const Context& context) {
                                  .cwd = arguments.cwd,
                                  .mounts = {}};
   for (const std::string& mount : arguments.mounts) request.mounts.push_back(ParseMount(mount));
-  for (const std::string& variable : arguments.environment) request.environment.push_back(ParseVariable(variable));
+  for (const std::string& variable : arguments.environment)
+    request.environment.push_back(ParseVariable(variable));
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   Progress progress(context.options);
   engine::EventBus events(progress.Sink());
@@ -89,13 +94,18 @@ void AddExec(CLI::App& program, Context& context) {
   auto* command = program.add_subcommand("exec", "Run one command in a sandbox");
   const auto arguments = std::make_shared<ExecArguments>();
   command->add_option("--image", arguments->image, "Image to run in (default: the only one)");
-  command->add_option("--with", arguments->with, "Package requirement, such as 'pandas==2.2.3'; may be repeated")
+  command
+      ->add_option("--with", arguments->with,
+                   "Package requirement, such as 'pandas==2.2.3'; may be repeated")
       ->allow_extra_args(false);
-  command->add_option("--mount", arguments->mounts, "Host file or directory: SRC:DST[:ro|rw]")->allow_extra_args(false);
-  command->add_option("--env", arguments->environment, "Environment variable: NAME=VALUE")->allow_extra_args(false);
+  command->add_option("--mount", arguments->mounts, "Host file or directory: SRC:DST[:ro|rw]")
+      ->allow_extra_args(false);
+  command->add_option("--env", arguments->environment, "Environment variable: NAME=VALUE")
+      ->allow_extra_args(false);
   command->add_option("--cwd", arguments->cwd, "Working directory inside");
   command->add_flag("--upgrade", arguments->upgrade, "Resolve the packages again");
-  command->add_option("command", arguments->command, "Command and its arguments, after --")->required();
+  command->add_option("command", arguments->command, "Command and its arguments, after --")
+      ->required();
   command->callback([arguments, &context] {
     // The child's own code is passed through; what rundlet itself has to say is told apart by 125.
     try {

@@ -22,7 +22,8 @@ namespace {
 
 std::map<std::string, uint64_t> LayerBytes(store::Store& store) {
   std::map<std::string, uint64_t> bytes;
-  for (const store::EntryInfo& layer : store.List(store::Kind::kLayer)) bytes[layer.key] = layer.bytes;
+  for (const store::EntryInfo& layer : store.List(store::Kind::kLayer))
+    bytes[layer.key] = layer.bytes;
   return bytes;
 }
 
@@ -61,7 +62,12 @@ void List(const Context& context) {
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   const std::map<std::string, uint64_t> layers = LayerBytes(engine->store());
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  TableText table({{"IMAGE"}, {"PYTHON"}, {"LIBC"}, {"LAYERS", Align::kRight}, {"SIZE", Align::kRight}, {"DIGEST"}});
+  TableText table({{"IMAGE"},
+                   {"PYTHON"},
+                   {"LIBC"},
+                   {"LAYERS", Align::kRight},
+                   {"SIZE", Align::kRight},
+                   {"DIGEST"}});
   for (const rootfs::Image& image : rootfs::ListImages(engine->store())) {
     const uint64_t bytes = BytesOf(image, layers);
     list.push_back({{"name", image.name},
@@ -72,8 +78,9 @@ void List(const Context& context) {
                     {"layers", image.layers.size()},
                     {"bytes", bytes},
                     {"digest", "sha256:" + image.manifest_digest.hex()}});
-    table.AddRow({image.name, image.interpreter.version, image.interpreter.libc, std::to_string(image.layers.size()),
-                  base::HumanBytes(bytes), image.manifest_digest.hex().substr(0, 12)});
+    table.AddRow({image.name, image.interpreter.version, image.interpreter.libc,
+                  std::to_string(image.layers.size()), base::HumanBytes(bytes),
+                  image.manifest_digest.hex().substr(0, 12)});
   }
   if (context.options.output == Output::kJson) {
     fmt::print("{}\n", list.dump(2));
@@ -88,13 +95,15 @@ void List(const Context& context) {
 
 void AddImage(CLI::App& program, Context& context) {
   auto* image = program.add_subcommand("image", "Images: import, ls")->require_subcommand(1);
-  auto* import = image->add_subcommand("import", "Take an OCI layout directory, an OCI archive or a docker archive");
+  auto* import = image->add_subcommand(
+      "import", "Take an OCI layout directory, an OCI archive or a docker archive");
   const auto name = std::make_shared<std::string>();
   const auto path = std::make_shared<std::string>();
   import->add_option("NAME", *name, "What to call the image here")->required();
   import->add_option("PATH", *path, "Directory or archive")->required();
-  import->callback([name, path, &context] { Import(*name, *path, context); });
-  image->add_subcommand("ls", "List images")->callback([&context] { List(context); });
-}
+  import->callback([name, path, &context] { Import(*name, *path, context);
+});
+image->add_subcommand("ls", "List images")->callback([&context] { List(context); });
+}  // namespace rundlet::cli
 
 }  // namespace rundlet::cli

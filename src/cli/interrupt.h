@@ -1,4 +1,5 @@
-// Ctrl-C and friends: the token is cancelled, and the signal's number can be read from a descriptor.
+// Ctrl-C and friends: the token is cancelled, and the signal's number can be read from a
+// descriptor.
 #pragma once
 
 #include "base/cancel.h"

@@ -1,4 +1,5 @@
-// rundlet: the program people use. One file a command; this one holds the global options and reports errors.
+// rundlet: the program people use. One file a command; this one holds the global options and
+// reports errors.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -24,8 +25,8 @@ namespace {
 void AddGlobalOptions(CLI::App& program, Options& options) {
   program.add_option("--state", options.state, "State directory (RUNDLET_STATE)");
   program.add_option("-o,--output", options.output, "How data is printed: text or json")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Output>{{"text", Output::kText},
-                                                                        {"json", Output::kJson}}));
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Output>{{"text", Output::kText}, {"json", Output::kJson}}));
   program.add_flag("-q,--quiet", options.quiet, "No progress");
   program.add_flag("-v,--verbose", options.verbose, "More detail");
   program.add_flag("--timings", options.timings, "Where the time went");
@@ -47,7 +48,8 @@ int Main(int argc, char** argv) {
   program.require_subcommand(1);
   program.fallthrough();
   AddGlobalOptions(program, context.options);
-  for (const auto add : {AddRun, AddPlan, AddExec, AddImage, AddPackage, AddTable, AddRuns, AddDoctor}) {
+  for (const auto add :
+       {AddRun, AddPlan, AddExec, AddImage, AddPackage, AddTable, AddRuns, AddDoctor}) {
     add(program, context);
   }
   try {
@@ -61,7 +63,8 @@ int Main(int argc, char** argv) {
   } catch (const base::Error& error) {
     return ReportError(error);
   } catch (const std::exception& error) {
-    return ReportError(base::Error(base::Fault::kBug, "running this command").Because(error.what()));
+    return ReportError(
+        base::Error(base::Fault::kBug, "running this command").Because(error.what()));
   }
 }
 

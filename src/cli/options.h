@@ -34,7 +34,8 @@ struct Context {
   std::unique_ptr<engine::Engine> OpenEngine() const;
 };
 
-// Each command adds itself to the program; its callback does the work and sets Context::exit_code. One file each.
+// Each command adds itself to the program; its callback does the work and sets Context::exit_code.
+// One file each.
 void AddImage(CLI::App& program, Context& context);
 void AddExec(CLI::App& program, Context& context);
 void AddPlan(CLI::App& program, Context& context);

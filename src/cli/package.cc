@@ -1,4 +1,6 @@
 // rundlet package: ls.
+#include "rootfs/package.h"
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <ctime>
@@ -8,7 +10,6 @@
 #include "base/text.h"
 #include "cli/options.h"
 #include "cli/table_text.h"
-#include "rootfs/package.h"
 
 namespace rundlet::cli {
 namespace {
@@ -16,7 +17,12 @@ namespace {
 void List(const Context& context) {
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  TableText table({{"PACKAGE"}, {"VERSION"}, {"PYTHON"}, {"FILES", Align::kRight}, {"SIZE", Align::kRight}, {"KEY"}});
+  TableText table({{"PACKAGE"},
+                   {"VERSION"},
+                   {"PYTHON"},
+                   {"FILES", Align::kRight},
+                   {"SIZE", Align::kRight},
+                   {"KEY"}});
   struct Row {
     rootfs::PackageMeta meta;
     store::EntryInfo entry;
@@ -40,8 +46,9 @@ void List(const Context& context) {
                     {"key", row.entry.key},
                     {"created_at", row.entry.created_at},
                     {"last_used_at", row.entry.last_used_at}});
-    table.AddRow({row.meta.name, row.meta.version, row.meta.python_tag, std::to_string(row.entry.files),
-                  base::HumanBytes(row.entry.bytes), row.entry.key.substr(0, 12)});
+    table.AddRow({row.meta.name, row.meta.version, row.meta.python_tag,
+                  std::to_string(row.entry.files), base::HumanBytes(row.entry.bytes),
+                  row.entry.key.substr(0, 12)});
   }
   if (context.options.output == Output::kJson) {
     fmt::print("{}\n", list.dump(2));
@@ -49,14 +56,16 @@ void List(const Context& context) {
     std::fputs("no packages yet\n", stderr);
   } else {
     fmt::print("{}", table.Render());
-    if (!context.options.quiet) fmt::print(stderr, "{} packages, {}\n", rows.size(), base::HumanBytes(bytes));
+    if (!context.options.quiet)
+      fmt::print(stderr, "{} packages, {}\n", rows.size(), base::HumanBytes(bytes));
   }
 }
 
 }  // namespace
 
 void AddPackage(CLI::App& program, Context& context) {
-  auto* package = program.add_subcommand("package", "Installed packages: ls")->require_subcommand(1);
+  auto* package =
+      program.add_subcommand("package", "Installed packages: ls")->require_subcommand(1);
   package->add_subcommand("ls", "List installed packages")->callback([&context] { List(context); });
 }
 

@@ -30,8 +30,10 @@ void RunPlan(const ProjectOptions& options, const Context& context) {
   }
   fmt::print("{}", plans::ExplainPlan(planned.pipeline, planned.plan));
   if (planned.oldest_lock != 0) {
-    const auto age = std::chrono::seconds(std::max<int64_t>(0, std::time(nullptr) - planned.oldest_lock));
-    fmt::print("\npackages were locked {} ago at the longest (--upgrade resolves again)\n", base::HumanDuration(age));
+    const auto age =
+        std::chrono::seconds(std::max<int64_t>(0, std::time(nullptr) - planned.oldest_lock));
+    fmt::print("\npackages were locked {} ago at the longest (--upgrade resolves again)\n",
+               base::HumanDuration(age));
   }
 }
 

@@ -41,8 +41,10 @@ std::string PreviewText(const engine::Preview& preview) {
     ++shown;
   }
   std::string text = fmt::format("{}: {} rows\n", preview.step, base::Grouped(preview.total_rows));
-  for (const std::string& line : base::Split(base::Trim(table.Render()), '\n')) text += "  " + line + "\n";
-  if (shown < preview.total_rows) text += fmt::format("  ... {} more\n", base::Grouped(preview.total_rows - shown));
+  for (const std::string& line : base::Split(base::Trim(table.Render()), '\n'))
+    text += "  " + line + "\n";
+  if (shown < preview.total_rows)
+    text += fmt::format("  ... {} more\n", base::Grouped(preview.total_rows - shown));
   return text;
 }
 

@@ -30,9 +30,12 @@ enum class Colour { kGreen, kRed, kDim };
 std::string Paint(bool colours, Colour colour, const std::string& text) {
   if (!colours) return text;
   switch (colour) {
-    case Colour::kGreen: return "\033[32m" + text + "\033[0m";
-    case Colour::kRed: return "\033[31m" + text + "\033[0m";
-    case Colour::kDim: return "\033[2m" + text + "\033[0m";
+    case Colour::kGreen:
+      return "\033[32m" + text + "\033[0m";
+    case Colour::kRed:
+      return "\033[31m" + text + "\033[0m";
+    case Colour::kDim:
+      return "\033[2m" + text + "\033[0m";
   }
   return text;
 }
@@ -51,7 +54,8 @@ std::string Facts(const Event& event) {
   if (const std::string amount = Amount(event); !amount.empty()) facts.push_back(amount);
   if (event.rows.has_value()) facts.push_back(fmt::format("{} rows", base::Grouped(*event.rows)));
   if (event.peak_memory != 0) facts.push_back("peak " + base::HumanBytes(event.peak_memory));
-  if (event.kind == EventKind::kFinished && !event.text.empty()) facts.push_back(base::Printable(event.text));
+  if (event.kind == EventKind::kFinished && !event.text.empty())
+    facts.push_back(base::Printable(event.text));
   return base::Join(facts, ", ");
 }
 
@@ -76,16 +80,22 @@ std::string LineFor(const Event& event, bool colours, bool verbose) {
       for (const char* early : {"resolve", "probe", "read", "fetch", "install"}) {
         if (event.phase == early) return {};
       }
-      return fmt::format("{} {}: {}", Paint(colours, Colour::kRed, "failed"), label, FirstLine(event.text));
+      return fmt::format("{} {}: {}", Paint(colours, Colour::kRed, "failed"), label,
+                         FirstLine(event.text));
     case EventKind::kSkipped:
-      return fmt::format("{} {}: {}", Paint(colours, Colour::kDim, "skipped"), label, FirstLine(event.text));
+      return fmt::format("{} {}: {}", Paint(colours, Colour::kDim, "skipped"), label,
+                         FirstLine(event.text));
     case EventKind::kCached:
-      return verbose ? fmt::format("{} {}: {}", Paint(colours, Colour::kDim, "kept"), label, event.text)
-                     : std::string();
-    case EventKind::kLog: return fmt::format("{} | {}", task, base::Printable(event.text));
-    case EventKind::kNote: return fmt::format("note: {}: {}", task, base::Printable(event.text));
+      return verbose
+                 ? fmt::format("{} {}: {}", Paint(colours, Colour::kDim, "kept"), label, event.text)
+                 : std::string();
+    case EventKind::kLog:
+      return fmt::format("{} | {}", task, base::Printable(event.text));
+    case EventKind::kNote:
+      return fmt::format("note: {}: {}", task, base::Printable(event.text));
     case EventKind::kStarted:
-    case EventKind::kProgress: return {};
+    case EventKind::kProgress:
+      return {};
   }
   return {};
 }
@@ -123,7 +133,8 @@ class Progress::View {
     if (terminal_) {
       Track(event);
       Draw();
-      if (!active_.empty() && !ticker_.joinable()) ticker_ = std::jthread([this](std::stop_token stop) { Tick(stop); });
+      if (!active_.empty() && !ticker_.joinable())
+        ticker_ = std::jthread([this](std::stop_token stop) { Tick(stop); });
     }
   }
 
@@ -145,7 +156,8 @@ class Progress::View {
       active_.push_back({event.task, event.phase, event, steady_clock::now()});
     } else if (running) {
       found->latest = event;
-    } else if (found != active_.end() && event.kind != EventKind::kLog && event.kind != EventKind::kNote) {
+    } else if (found != active_.end() && event.kind != EventKind::kLog &&
+               event.kind != EventKind::kNote) {
       active_.erase(found);
     }
   }
@@ -156,8 +168,9 @@ class Progress::View {
     for (const Active& active : active_) {
       if (drawn_ == kMaxActiveLines) break;
       const std::string time = base::HumanDuration(steady_clock::now() - active.since);
-      std::string line = fmt::format("  .. {}{}  {} {}", active.phase == "resolve" ? "resolve for " : "", active.task,
-                                     time, Amount(active.latest));
+      std::string line =
+          fmt::format("  .. {}{}  {} {}", active.phase == "resolve" ? "resolve for " : "",
+                      active.task, time, Amount(active.latest));
       fmt::print(stderr, "{}\n", line.substr(0, width));
       ++drawn_;
     }

@@ -1,6 +1,7 @@
 // Events, as people see them: a live tree on a terminal, plain lines otherwise, nothing when quiet.
 //
-// Everything goes to standard error. NO_COLOR is respected. Thread safety: the sink may be called from any thread.
+// Everything goes to standard error. NO_COLOR is respected. Thread safety: the sink may be called
+// from any thread.
 #pragma once
 
 #include <memory>

@@ -24,7 +24,9 @@ engine::PlanRequest ProjectOptions::Request() const {
 
 void AddProjectOptions(CLI::App& command, ProjectOptions& options) {
   command.add_option("PATH", options.path, "Directory of the project")->capture_default_str();
-  command.add_option("--param", options.parameters, "Value of a parameter: NAME=VALUE; may be repeated")
+  command
+      .add_option("--param", options.parameters,
+                  "Value of a parameter: NAME=VALUE; may be repeated")
       ->allow_extra_args(false);
   command.add_option("--only", options.only, "Only this model or expectation, and what it needs");
   command.add_flag("--no-cache", options.no_cache, "Run every step, also those with a kept result");

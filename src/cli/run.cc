@@ -32,13 +32,17 @@ void PrintJson(const engine::RunSummary& summary) {
   ordered_json previews = ordered_json::object();
   for (const engine::Preview& preview : summary.previews) {
     ordered_json columns = ordered_json::array();
-    for (const auto& [name, type] : preview.columns) columns.push_back({{"name", name}, {"type", type}});
-    previews[preview.step] = {
-        {"columns", columns}, {"rows", ordered_json::parse(preview.rows)}, {"total_rows", preview.total_rows}};
+    for (const auto& [name, type] : preview.columns)
+      columns.push_back({{"name", name}, {"type", type}});
+    previews[preview.step] = {{"columns", columns},
+                              {"rows", ordered_json::parse(preview.rows)},
+                              {"total_rows", preview.total_rows}};
   }
   ordered_json errors = ordered_json::array();
   for (const base::Error& error : summary.errors) {
-    errors.push_back({{"fault", static_cast<int>(error.fault())}, {"chain", error.chain()}, {"hint", error.hint()}});
+    errors.push_back({{"fault", static_cast<int>(error.fault())},
+                      {"chain", error.chain()},
+                      {"hint", error.hint()}});
   }
   const ordered_json document = {{"run", summary.record.id},
                                  {"project", summary.record.project},
@@ -69,10 +73,11 @@ void PrintText(const engine::RunSummary& summary, bool quiet) {
   }
   const auto seconds = std::chrono::nanoseconds(static_cast<int64_t>(summary.record.seconds * 1e9));
   fmt::print(stderr,
-             "run {} {} in {}: {} steps ran, {} kept from earlier; packages: {} installed, {} reused, {} fetched; "
+             "run {} {} in {}: {} steps ran, {} kept from earlier; packages: {} installed, {} "
+             "reused, {} fetched; "
              "{} resolves\n",
-             summary.record.id, engine::NameOf(summary.record.state), base::HumanDuration(seconds), ran, kept,
-             summary.installed, summary.reused, summary.fetched, summary.resolved);
+             summary.record.id, engine::NameOf(summary.record.state), base::HumanDuration(seconds),
+             ran, kept, summary.installed, summary.reused, summary.fetched, summary.resolved);
 }
 
 int RunRun(const ProjectOptions& options, bool dry_run, const Context& context) {
@@ -106,7 +111,8 @@ void AddRun(CLI::App& program, Context& context) {
   const auto dry_run = std::make_shared<bool>(false);
   AddProjectOptions(*command, *options);
   command->add_flag("--dry-run", *dry_run, "Show the plan only");
-  command->callback([options, dry_run, &context] { context.exit_code = RunRun(*options, *dry_run, context); });
+  command->callback(
+      [options, dry_run, &context] { context.exit_code = RunRun(*options, *dry_run, context); });
 }
 
 }  // namespace rundlet::cli

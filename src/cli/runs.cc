@@ -51,7 +51,8 @@ void List(const Context& context) {
   TableText table({{"RUN"}, {"PROJECT"}, {"STATE"}, {"STARTED"}, {"TOOK", Align::kRight}});
   for (const engine::RunRecord& run : engine::ListRuns(engine->store())) {
     list.push_back(ToJson(run));
-    table.AddRow({run.id, run.project, engine::NameOf(run.state), TimeText(run.started_at), Seconds(run.seconds)});
+    table.AddRow({run.id, run.project, engine::NameOf(run.state), TimeText(run.started_at),
+                  Seconds(run.seconds)});
   }
   if (context.options.output == Output::kJson) return PrintJson(list);
   if (list.empty()) {
@@ -67,7 +68,11 @@ void Show(const std::string& id, const Context& context) {
   if (context.options.output == Output::kJson) return PrintJson(ToJson(run));
   fmt::print("run {} of {} ({}): {}, started {}, took {}\n\n", run.id, run.project, run.path,
              engine::NameOf(run.state), TimeText(run.started_at), Seconds(run.seconds));
-  TableText table({{"STEP"}, {"KIND"}, {"RESULT"}, {"TOOK", Align::kRight}, {"ROWS", Align::kRight},
+  TableText table({{"STEP"},
+                   {"KIND"},
+                   {"RESULT"},
+                   {"TOOK", Align::kRight},
+                   {"ROWS", Align::kRight},
                    {"PEAK", Align::kRight}});
   for (const engine::StepRecord& step : run.steps) {
     table.AddRow({step.name, step.kind, step.result, step.seconds > 0 ? Seconds(step.seconds) : "",
@@ -84,7 +89,8 @@ void Logs(const std::string& id, const std::string& step, const Context& context
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   const engine::RunRecord run = engine::FindRun(engine->store(), id);
   const std::string text = engine::ReadLogs(engine->store(), run, step);
-  if (context.options.output == Output::kJson) return PrintJson({{"run", run.id}, {"step", step}, {"log", text}});
+  if (context.options.output == Output::kJson)
+    return PrintJson({{"run", run.id}, {"step", step}, {"log", text}});
   fmt::print("{}", text);
 }
 

@@ -20,19 +20,25 @@ namespace {
 void List(const Context& context) {
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  TableText text({{"TABLE"}, {"PROJECT"}, {"ROWS", Align::kRight}, {"COLUMNS", Align::kRight},
-                  {"SIZE", Align::kRight}, {"UPDATED"}});
+  TableText text({{"TABLE"},
+                  {"PROJECT"},
+                  {"ROWS", Align::kRight},
+                  {"COLUMNS", Align::kRight},
+                  {"SIZE", Align::kRight},
+                  {"UPDATED"}});
   for (const engine::Table& table : engine::ListTables(engine->store())) {
     nlohmann::ordered_json columns = nlohmann::ordered_json::array();
-    for (const auto& [name, type] : table.columns) columns.push_back({{"name", name}, {"type", type}});
+    for (const auto& [name, type] : table.columns)
+      columns.push_back({{"name", name}, {"type", type}});
     list.push_back({{"name", table.name},
                     {"project", table.project},
                     {"rows", table.rows()},
                     {"bytes", table.bytes()},
                     {"columns", columns},
                     {"updated_at", table.updated_at}});
-    text.AddRow({table.name, table.project, base::Grouped(table.rows()), std::to_string(table.columns.size()),
-                 base::HumanBytes(table.bytes()), TimeText(table.updated_at)});
+    text.AddRow({table.name, table.project, base::Grouped(table.rows()),
+                 std::to_string(table.columns.size()), base::HumanBytes(table.bytes()),
+                 TimeText(table.updated_at)});
   }
   if (context.options.output == Output::kJson) {
     fmt::print("{}\n", list.dump(2));
@@ -56,7 +62,8 @@ void Head(const std::string& name, unsigned rows, const Context& context) {
     return;
   }
   nlohmann::ordered_json columns = nlohmann::ordered_json::array();
-  for (const auto& [column, type] : preview.columns) columns.push_back({{"name", column}, {"type", type}});
+  for (const auto& [column, type] : preview.columns)
+    columns.push_back({{"name", column}, {"type", type}});
   fmt::print("{}\n", nlohmann::ordered_json{{"table", preview.step},
                                             {"columns", columns},
                                             {"rows", nlohmann::ordered_json::parse(preview.rows)},
@@ -73,7 +80,9 @@ void AddTable(CLI::App& program, Context& context) {
   const auto name = std::make_shared<std::string>();
   const auto rows = std::make_shared<unsigned>(10);
   head->add_option("TABLE", *name, "Its name, or PROJECT/NAME")->required();
-  head->add_option("-n,--rows", *rows, "How many rows")->check(CLI::Range(1, 1000))->capture_default_str();
+  head->add_option("-n,--rows", *rows, "How many rows")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   head->callback([name, rows, &context] { Head(*name, *rows, context); });
 }
 

@@ -18,7 +18,8 @@ class TableText {
   explicit TableText(std::vector<Column> columns) : columns_(std::move(columns)) {}
   // As many cells as columns; control characters are replaced.
   void AddRow(std::vector<std::string> cells);
-  // Title line and rows, two blanks between columns, no blanks at line ends. Width counts code points.
+  // Title line and rows, two blanks between columns, no blanks at line ends. Width counts code
+  // points.
   std::string Render() const;
 
  private:

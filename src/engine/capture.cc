@@ -59,8 +59,8 @@ class LineReader {
 
 }  // namespace
 
-CapturedOutcome RunCaptured(runtime::Launcher& launcher, runtime::SandboxRequest request, const OutputSinks& sinks,
-                             const base::CancelToken* cancel) {
+CapturedOutcome RunCaptured(runtime::Launcher& launcher, runtime::SandboxRequest request,
+                            const OutputSinks& sinks, const base::CancelToken* cancel) {
   base::Pipe output = base::MakePipe();
   base::Pipe errors = base::MakePipe();
   request.standard_output = output.write.get();
@@ -70,17 +70,21 @@ CapturedOutcome RunCaptured(runtime::Launcher& launcher, runtime::SandboxRequest
   errors.write.reset();
   LineReader out(std::move(output.read), sinks.standard_output, sinks.line_limit);
   LineReader err(std::move(errors.read), sinks.standard_error, sinks.line_limit);
-  const int64_t deadline = sinks.timeout.has_value()
-                               ? base::MonotonicNanoseconds() + static_cast<int64_t>(*sinks.timeout * 1e9)
-                               : std::numeric_limits<int64_t>::max();
+  const int64_t deadline =
+      sinks.timeout.has_value()
+          ? base::MonotonicNanoseconds() + static_cast<int64_t>(*sinks.timeout * 1e9)
+          : std::numeric_limits<int64_t>::max();
   while (out.open() || err.open()) {
     const int64_t left = deadline - base::MonotonicNanoseconds();
     if (left <= 0) return {sandbox.Stop(), true};
-    const int wait = sinks.timeout.has_value() ? static_cast<int>(std::min<int64_t>(left / 1'000'000 + 1, kMaxWait)) : -1;
+    const int wait = sinks.timeout.has_value()
+                         ? static_cast<int>(std::min<int64_t>(left / 1'000'000 + 1, kMaxWait))
+                         : -1;
     pollfd polled[3] = {{out.open() ? out.fd() : -1, POLLIN, 0},
                         {err.open() ? err.fd() : -1, POLLIN, 0},
                         {cancel != nullptr ? cancel->fd() : -1, POLLIN, 0}};
-    if (poll(polled, 3, wait) < 0 && errno != EINTR) base::ThrowErrno("waiting for a sandbox's output");
+    if (poll(polled, 3, wait) < 0 && errno != EINTR)
+      base::ThrowErrno("waiting for a sandbox's output");
     if (polled[2].revents != 0) break;
     if (polled[0].revents != 0) out.Read();
     if (polled[1].revents != 0) err.Read();

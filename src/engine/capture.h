@@ -18,18 +18,18 @@ using LineCallback = std::function<void(std::string_view)>;
 struct OutputSinks {
   LineCallback standard_output = {};
   LineCallback standard_error = {};
-  size_t line_limit = 1 << 16;  // bytes
+  size_t line_limit = 1 << 16;         // bytes
   std::optional<double> timeout = {};  // seconds; then TERM, a grace period, KILL
 };
 
-// Starts a sandbox with its output streams on pipes, feeds the sinks from the calling thread until both streams end,
-// and waits for the outcome. Both streams end with the sandbox: whatever it leaves running is killed with it. Throws
-// Cancelled after everything in the sandbox is gone.
+// Starts a sandbox with its output streams on pipes, feeds the sinks from the calling thread until
+// both streams end, and waits for the outcome. Both streams end with the sandbox: whatever it
+// leaves running is killed with it. Throws Cancelled after everything in the sandbox is gone.
 struct CapturedOutcome : runtime::Outcome {
   bool timed_out = false;
 };
-CapturedOutcome RunCaptured(runtime::Launcher& launcher, runtime::SandboxRequest request, const OutputSinks& sinks,
-                             const base::CancelToken* cancel);
+CapturedOutcome RunCaptured(runtime::Launcher& launcher, runtime::SandboxRequest request,
+                            const OutputSinks& sinks, const base::CancelToken* cancel);
 
 // Keeps the last bytes of a stream, for error messages.
 class Tail {

@@ -44,7 +44,8 @@ Config ConfigFromEnvironment() {
   if (config.index_url.empty()) config.index_url = kPublicIndex;
   while (config.index_url.ends_with('/')) config.index_url.pop_back();
   if (!config.index_url.starts_with("https://") && !config.index_url.starts_with("http://")) {
-    throw base::Error(base::Fault::kInvalid, fmt::format("using package index `{}`", config.index_url))
+    throw base::Error(base::Fault::kInvalid,
+                      fmt::format("using package index `{}`", config.index_url))
         .Because("it is not an http or https URL")
         .Hint("set RUNDLET_INDEX to the URL of a simple index, the one that ends in /simple");
   }

@@ -1,7 +1,8 @@
-// What an administrator decides: where the state is, which package index is used, how hosts are reached.
+// What an administrator decides: where the state is, which package index is used, how hosts are
+// reached.
 //
-// Sources, strongest first: the command line, RUNDLET_* environment variables, defaults. A project's files never decide
-// any of this (docs/reference/configuration.md).
+// Sources, strongest first: the command line, RUNDLET_* environment variables, defaults. A
+// project's files never decide any of this (docs/reference/configuration.md).
 #pragma once
 
 #include <string>
@@ -13,14 +14,15 @@
 namespace rundlet::engine {
 
 struct Config {
-  std::string state_dir;   // --state, RUNDLET_STATE
-  std::string index_url;   // RUNDLET_INDEX: a simple index (PEP 503)
-  std::string ca_bundle;   // RUNDLET_CA_BUNDLE, SSL_CERT_FILE: PEM file; the host's bundle by default
+  std::string state_dir;  // --state, RUNDLET_STATE
+  std::string index_url;  // RUNDLET_INDEX: a simple index (PEP 503)
+  std::string
+      ca_bundle;  // RUNDLET_CA_BUNDLE, SSL_CERT_FILE: PEM file; the host's bundle by default
   std::string proxy_http;  // http_proxy, https_proxy, no_proxy of the administrator's environment
   std::string proxy_https;
   std::string no_proxy;
   runtime::IdRange ids;
-  unsigned cores = 1;      // steps and installs at once
+  unsigned cores = 1;  // steps and installs at once
 };
 
 // From the environment of this process. Throws base::Error (kInvalid) for values that cannot be.

@@ -10,7 +10,9 @@ namespace {
 std::unique_ptr<store::Store> OpenStore(const Config& config) {
   if (geteuid() != 0) {
     throw base::Error(base::Fault::kHost, "starting rundlet for an ordinary user")
-        .Because("no daemon is running, and sandboxes of your own need a kernel interface that is not used yet")
+        .Because(
+            "no daemon is running, and sandboxes of your own need a kernel interface that is not "
+            "used yet")
         .Hint("run it as root, for instance with sudo");
   }
   return store::Store::Open(config.state_dir);

@@ -1,8 +1,8 @@
 // The runner: the only place where store, rootfs, runtime and plans meet.
 //
-// An Engine is one open state directory with its launcher. It runs in the process of the CLI or of the daemon; several
-// may share one state directory. Functions of this folder take an Engine and do one thing each.
-// Thread safety: everything here may be used from several threads.
+// An Engine is one open state directory with its launcher. It runs in the process of the CLI or of
+// the daemon; several may share one state directory. Functions of this folder take an Engine and do
+// one thing each. Thread safety: everything here may be used from several threads.
 #pragma once
 
 #include <memory>

@@ -26,11 +26,13 @@ std::string LowerKeyOf(const Distribution& distribution, const rootfs::Interpret
   return rootfs::LowerKey(rootfs::PackageKey(distribution, interpreter.tag), interpreter);
 }
 
-// The image's own interpreter compiles; what it writes reaches only sandboxes with that very interpreter.
+// The image's own interpreter compiles; what it writes reaches only sandboxes with that very
+// interpreter.
 void CompileLower(Engine& engine, const rootfs::Image& image, const store::EntryInfo& package,
                   const base::CancelToken* cancel) {
   store::Staging staging = engine.store().NewStaging();
-  const rootfs::CompileCommand command = rootfs::MakeCompileCommand(package, image.interpreter, staging);
+  const rootfs::CompileCommand command =
+      rootfs::MakeCompileCommand(package, image.interpreter, staging);
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec();
   spec.mounts.mounts.insert(spec.mounts.mounts.end(), command.mounts.begin(), command.mounts.end());
@@ -55,7 +57,8 @@ void MakeLower(Engine& engine, const rootfs::Image& image, const Distribution& d
 }
 
 rootfs::InstalledDistribution FindInstalled(Engine& engine, const Distribution& distribution,
-                                            const rootfs::Interpreter& interpreter, std::vector<store::Lease>& leases) {
+                                            const rootfs::Interpreter& interpreter,
+                                            std::vector<store::Lease>& leases) {
   store::Store& store = engine.store();
   const std::string package_key = rootfs::PackageKey(distribution, interpreter.tag);
   const std::string lower_key = rootfs::LowerKey(package_key, interpreter);
@@ -71,7 +74,8 @@ rootfs::InstalledDistribution FindInstalled(Engine& engine, const Distribution& 
 }
 
 // Collisions depend on the environment's digest alone; what was found is kept under it.
-std::vector<std::string> CheckOnce(Engine& engine, const rootfs::EnvironmentParts& parts, const base::Digest& digest) {
+std::vector<std::string> CheckOnce(Engine& engine, const rootfs::EnvironmentParts& parts,
+                                   const base::Digest& digest) {
   constexpr size_t kLimit = 1 << 20;
   const int state = engine.store().dir();
   const std::string path = fmt::format("cache/environments/{}", digest.hex());
@@ -94,12 +98,16 @@ bool IsFetched(Engine& engine, const Distribution& distribution) {
   return engine.store().Find(Kind::kWheel, distribution.sha256.hex()).has_value();
 }
 
-bool IsInstalled(Engine& engine, const Distribution& distribution, const rootfs::Interpreter& interpreter) {
-  return engine.store().Find(Kind::kPackage, rootfs::PackageKey(distribution, interpreter.tag)).has_value() &&
+bool IsInstalled(Engine& engine, const Distribution& distribution,
+                 const rootfs::Interpreter& interpreter) {
+  return engine.store()
+             .Find(Kind::kPackage, rootfs::PackageKey(distribution, interpreter.tag))
+             .has_value() &&
          engine.store().Find(Kind::kLower, LowerKeyOf(distribution, interpreter)).has_value();
 }
 
-void FetchOne(Engine& engine, const Distribution& distribution, EventBus& events, const base::CancelToken* cancel) {
+void FetchOne(Engine& engine, const Distribution& distribution, EventBus& events,
+              const base::CancelToken* cancel) {
   const std::string task = fmt::format("fetch {}", distribution.Label());
   Report(events, task, "fetch", [&](Event& finished) {
     const Network network(engine.config());
@@ -118,34 +126,38 @@ void FetchOne(Engine& engine, const Distribution& distribution, EventBus& events
   });
 }
 
-void InstallOne(Engine& engine, const rootfs::Image& image, const Distribution& distribution, EventBus& events,
-                const base::CancelToken* cancel) {
+void InstallOne(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
+                EventBus& events, const base::CancelToken* cancel) {
   Report(events, fmt::format("install {}", distribution.Label()), "install",
          [&](Event&) { MakeLower(engine, image, distribution, cancel); });
 }
 
-ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image, const rootfs::Lock& lock) {
+ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image,
+                                    const rootfs::Lock& lock) {
   ReadyEnvironment ready;
   rootfs::EnvironmentParts parts;
   parts.interpreter = image.interpreter;
   parts.venv_key = rootfs::EnsureVenv(engine.store(), image.interpreter);
   ready.leases.push_back(engine.store().Use(Kind::kSkeleton, parts.venv_key));
   for (const Distribution& distribution : lock.distributions) {
-    parts.distributions.push_back(FindInstalled(engine, distribution, image.interpreter, ready.leases));
+    parts.distributions.push_back(
+        FindInstalled(engine, distribution, image.interpreter, ready.leases));
   }
   ready.environment = rootfs::Compose(parts);
   ready.warnings = CheckOnce(engine, parts, ready.environment.digest);
   return ready;
 }
 
-ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image, const rootfs::Lock& lock,
-                                   EventBus& events, const base::CancelToken* cancel) {
+ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
+                                   const rootfs::Lock& lock, EventBus& events,
+                                   const base::CancelToken* cancel) {
   std::vector<Job> jobs;
   for (const Distribution& distribution : lock.distributions) {
     if (IsInstalled(engine, distribution, image.interpreter)) continue;
     Job install = {.run = [&] { InstallOne(engine, image, distribution, events, cancel); }};
     if (!IsFetched(engine, distribution)) {
-      jobs.push_back({.lane = Lane::kNetwork, .run = [&] { FetchOne(engine, distribution, events, cancel); }});
+      jobs.push_back(
+          {.lane = Lane::kNetwork, .run = [&] { FetchOne(engine, distribution, events, cancel); }});
       install.needs = {jobs.size() - 1};
     }
     jobs.push_back(std::move(install));

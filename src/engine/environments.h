@@ -1,4 +1,5 @@
-// From a lock to a mounted /env: fetch, install, compile, compose. Each distribution once, whoever asks.
+// From a lock to a mounted /env: fetch, install, compile, compose. Each distribution once, whoever
+// asks.
 #pragma once
 
 #include <string>
@@ -22,20 +23,25 @@ struct ReadyEnvironment {
 
 // What installing would have to do; found without doing it.
 bool IsFetched(Engine& engine, const rootfs::Distribution& distribution);
-bool IsInstalled(Engine& engine, const rootfs::Distribution& distribution, const rootfs::Interpreter& interpreter);
+bool IsInstalled(Engine& engine, const rootfs::Distribution& distribution,
+                 const rootfs::Interpreter& interpreter);
 
 // One wheel into the store.
 void FetchOne(Engine& engine, const rootfs::Distribution& distribution, EventBus& events,
               const base::CancelToken* cancel);
 // One package directory, from its wheel in the store, with the bytecode of the image's interpreter.
-void InstallOne(Engine& engine, const rootfs::Image& image, const rootfs::Distribution& distribution,
-                EventBus& events, const base::CancelToken* cancel);
+void InstallOne(Engine& engine, const rootfs::Image& image,
+                const rootfs::Distribution& distribution, EventBus& events,
+                const base::CancelToken* cancel);
 
-// Puts installed distributions together. Checks for collisions once per environment. Throws base::Error.
-ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image, const rootfs::Lock& lock);
+// Puts installed distributions together. Checks for collisions once per environment. Throws
+// base::Error.
+ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image,
+                                    const rootfs::Lock& lock);
 
 // All of it: what is missing is fetched and installed, in parallel.
-ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image, const rootfs::Lock& lock,
-                                   EventBus& events, const base::CancelToken* cancel);
+ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
+                                   const rootfs::Lock& lock, EventBus& events,
+                                   const base::CancelToken* cancel);
 
 }  // namespace rundlet::engine

@@ -28,14 +28,22 @@ void Report(EventBus& events, const std::string& task, const std::string& phase,
 
 const char* NameOf(EventKind kind) {
   switch (kind) {
-    case EventKind::kStarted: return "started";
-    case EventKind::kProgress: return "progress";
-    case EventKind::kFinished: return "finished";
-    case EventKind::kFailed: return "failed";
-    case EventKind::kSkipped: return "skipped";
-    case EventKind::kCached: return "cached";
-    case EventKind::kLog: return "log";
-    case EventKind::kNote: return "note";
+    case EventKind::kStarted:
+      return "started";
+    case EventKind::kProgress:
+      return "progress";
+    case EventKind::kFinished:
+      return "finished";
+    case EventKind::kFailed:
+      return "failed";
+    case EventKind::kSkipped:
+      return "skipped";
+    case EventKind::kCached:
+      return "cached";
+    case EventKind::kLog:
+      return "log";
+    case EventKind::kNote:
+      return "note";
   }
   return "unknown";
 }
@@ -48,7 +56,8 @@ std::string ToJsonLine(const Event& event) {
     line["done_bytes"] = event.done;
     line["total_bytes"] = event.total;
   }
-  if (event.duration.count() != 0) line["seconds"] = std::chrono::duration<double>(event.duration).count();
+  if (event.duration.count() != 0)
+    line["seconds"] = std::chrono::duration<double>(event.duration).count();
   if (event.peak_memory != 0) line["peak_memory_bytes"] = event.peak_memory;
   if (event.rows.has_value()) line["rows"] = *event.rows;
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

@@ -1,7 +1,8 @@
-// What happens during an operation, as it happens: for progress on a terminal, plain lines, or JSON.
+// What happens during an operation, as it happens: for progress on a terminal, plain lines, or
+// JSON.
 //
-// The engine reports; it never prints. Thread safety: a sink is called from several threads, one call at a time (EventBus
-// serialises).
+// The engine reports; it never prints. Thread safety: a sink is called from several threads, one
+// call at a time (EventBus serialises).
 #pragma once
 
 #include <chrono>
@@ -19,17 +20,18 @@ enum class EventKind {
   kStarted,
   kProgress,  // done of total bytes
   kFinished,
-  kFailed,    // text: the error, rendered
-  kSkipped,   // text: why
-  kCached,    // nothing to do; text: why
-  kLog,       // text: one line of a step's own output
-  kNote,      // text: something the user should know
+  kFailed,   // text: the error, rendered
+  kSkipped,  // text: why
+  kCached,   // nothing to do; text: why
+  kLog,      // text: one line of a step's own output
+  kNote,     // text: something the user should know
 };
 
 struct Event {
   EventKind kind = EventKind::kNote;
   std::string task;  // "install pandas 2.2.3", "delays": the same text for every event of one task
-  std::string phase = {};  // "resolve", "fetch", "install", "scan", "python", "sql", "expect", "materialize", "import"
+  std::string phase = {};  // "resolve", "fetch", "install", "scan", "python", "sql", "expect",
+                           // "materialize", "import"
   std::string text = {};
   uint64_t done = 0;   // bytes
   uint64_t total = 0;  // bytes; 0: not known
@@ -53,8 +55,8 @@ class EventBus {
   EventSink sink_;
 };
 
-// Sends kStarted at once, and kFinished, kFailed or (when cancelled) nothing, depending on how the work ends.
-// The work may fill in what kFinished says beyond its duration.
+// Sends kStarted at once, and kFinished, kFailed or (when cancelled) nothing, depending on how the
+// work ends. The work may fill in what kFinished says beyond its duration.
 void Report(EventBus& events, const std::string& task, const std::string& phase,
             const std::function<void(Event& finished)>& work);
 

@@ -26,7 +26,8 @@ rootfs::Image ChooseImage(Engine& engine, const std::string& name) {
   if (images.size() == 1) return images.front();
   throw Error(Fault::kInvalid, "choosing an image")
       .Because(images.empty() ? "there is none" : fmt::format("there are {}", images.size()))
-      .Hint(images.empty() ? "import one with `rundlet image import NAME PATH`" : "name one with --image");
+      .Hint(images.empty() ? "import one with `rundlet image import NAME PATH`"
+                           : "name one with --image");
 }
 
 // Places that are the sandbox's own: a mount there would replace what isolates it.
@@ -40,7 +41,8 @@ void CheckTarget(const std::string& target) {
 }
 
 // A scratch home or /tmp is mounted first; what the user asked for lies on top of it.
-void AddUserMounts(runtime::SandboxSpec& spec, HandedMounts& handed, const std::vector<UserMount>& mounts) {
+void AddUserMounts(runtime::SandboxSpec& spec, HandedMounts& handed,
+                   const std::vector<UserMount>& mounts) {
   for (const UserMount& mount : mounts) {
     CheckTarget(mount.target);
     handed.Add(mount.source.get(), mount.target, mount.writable);
@@ -69,8 +71,8 @@ runtime::Outcome WaitPassingSignals(runtime::Sandbox& sandbox, int interrupt) {
 
 }  // namespace
 
-ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events, const base::CancelToken* cancel,
-                 int interrupt) {
+ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events,
+                 const base::CancelToken* cancel, int interrupt) {
   ExecOutcome result;
   result.requested_at = base::MonotonicNanoseconds();
   const rootfs::Image image = ChooseImage(engine, request.image);
@@ -91,9 +93,9 @@ ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events, const ba
   AddUserMounts(spec, handed, request.mounts);
   for (auto& [name, value] : request.environment) SetVariable(spec, name, std::move(value));
   spec.argv = std::move(request.command);
-  spec.cwd = !request.cwd.empty()                     ? request.cwd
+  spec.cwd = !request.cwd.empty()                        ? request.cwd
              : image.config.working_dir.starts_with('/') ? image.config.working_dir
-                                                      : "/";
+                                                         : "/";
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
   if (cancel != nullptr) cancel->ThrowIfCancelled();
   result.prepared_at = base::MonotonicNanoseconds();
@@ -103,7 +105,8 @@ ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events, const ba
                                                       .standard_error = STDERR_FILENO,
                                                       .mounts = handed.numbers()});
   const runtime::Outcome outcome = WaitPassingSignals(running, interrupt);
-  result.exit_code = outcome.end == runtime::Outcome::End::kExited ? outcome.code : 128 + outcome.code;
+  result.exit_code =
+      outcome.end == runtime::Outcome::End::kExited ? outcome.code : 128 + outcome.code;
   result.stages = outcome.times;
   result.ended_at = outcome.ended_at;
   result.peak_memory = outcome.peak_memory;

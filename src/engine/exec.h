@@ -27,7 +27,7 @@ struct ExecRequest {
   bool upgrade = false;                   // resolve again
   std::vector<std::string> command;
   std::vector<std::pair<std::string, std::string>> environment;
-  std::string cwd;                        // empty: the image's, else "/"
+  std::string cwd;  // empty: the image's, else "/"
   std::vector<UserMount> mounts;
 };
 
@@ -41,9 +41,10 @@ struct ExecOutcome {
   uint64_t peak_memory = 0;
 };
 
-// Standard streams are those of this process. `interrupt` reports signals to pass on: it is read for one byte, the
-// signal's number, at a time (-1: none). Throws base::Error; runtime::ProgramError when the command cannot be started.
-ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events, const base::CancelToken* cancel,
-                 int interrupt);
+// Standard streams are those of this process. `interrupt` reports signals to pass on: it is read
+// for one byte, the signal's number, at a time (-1: none). Throws base::Error;
+// runtime::ProgramError when the command cannot be started.
+ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events,
+                 const base::CancelToken* cancel, int interrupt);
 
 }  // namespace rundlet::engine

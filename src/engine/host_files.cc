@@ -14,7 +14,8 @@
 namespace rundlet::engine {
 
 void HandedMounts::Add(int fd, const std::string& target, bool writable) {
-  mounts.push_back({target, runtime::HandedMount{static_cast<uint32_t>(descriptors.size()), writable}});
+  mounts.push_back(
+      {target, runtime::HandedMount{static_cast<uint32_t>(descriptors.size()), writable}});
   descriptors.push_back(runtime::DetachedClone(fd, runtime::CloneDepth::kRecursive));
 }
 
@@ -38,7 +39,8 @@ std::vector<runtime::Mount> WorkerRoot(HandedMounts& handed) {
   for (const char* path : {"/bin", "/lib", "/lib64"}) {
     char target[PATH_MAX];
     const ssize_t length = readlink(path, target, sizeof target);
-    if (length > 0) skeleton.links.emplace_back(path, std::string(target, static_cast<size_t>(length)));
+    if (length > 0)
+      skeleton.links.emplace_back(path, std::string(target, static_cast<size_t>(length)));
   }
   std::vector<runtime::Mount> mounts = {{"/", skeleton}};
   for (const char* path : {"/usr", "/lib", "/lib64"}) {

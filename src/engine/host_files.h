@@ -1,5 +1,5 @@
-// Host files that a sandbox of ours needs, as detached mounts: shared libraries for workers, and what name resolution and
-// TLS need for whoever may use the host's network.
+// Host files that a sandbox of ours needs, as detached mounts: shared libraries for workers, and
+// what name resolution and TLS need for whoever may use the host's network.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// The sandbox of a program in an image: root, user, environment variables; what every kind of run starts from.
+// The sandbox of a program in an image: root, user, environment variables; what every kind of run
+// starts from.
 #pragma once
 
 #include <string>
@@ -18,8 +19,9 @@ class ImageSandbox {
  public:
   ImageSandbox(Engine& engine, const rootfs::Image& image);
 
-  // A spec without a command: the image's root with a writable layer, /proc of its own processes, /dev, /tmp, a home
-  // in /tmp, user 1000, no network, and environment variables built from nothing and the image's configuration.
+  // A spec without a command: the image's root with a writable layer, /proc of its own processes,
+  // /dev, /tmp, a home in /tmp, user 1000, no network, and environment variables built from nothing
+  // and the image's configuration.
   runtime::SandboxSpec Spec(runtime::ProcView proc = runtime::ProcView::kOwnProcesses) const;
 
  private:

@@ -34,13 +34,15 @@ void SendProgress(EventBus& events, const rootfs::ImportProgress& progress) {
 
 }  // namespace
 
-rootfs::Image ImportImage(Engine& engine, const std::string& name, base::UniqueFd source, EventBus& events,
-                          const base::CancelToken* cancel) {
+rootfs::Image ImportImage(Engine& engine, const std::string& name, base::UniqueFd source,
+                          EventBus& events, const base::CancelToken* cancel) {
   rootfs::ImportedImage imported = rootfs::ImportImage(
       engine.store(), engine.workers(), name, std::move(source),
-      [&events](const rootfs::ImportProgress& progress) { SendProgress(events, progress); }, cancel);
-  Report(events, "python", "probe",
-         [&](Event&) { imported.image.interpreter = ProbeInterpreter(engine, imported.image, cancel); });
+      [&events](const rootfs::ImportProgress& progress) { SendProgress(events, progress); },
+      cancel);
+  Report(events, "python", "probe", [&](Event&) {
+    imported.image.interpreter = ProbeInterpreter(engine, imported.image, cancel);
+  });
   rootfs::SaveImage(engine.store(), imported.image);
   return imported.image;
 }

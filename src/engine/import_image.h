@@ -11,8 +11,9 @@
 
 namespace rundlet::engine {
 
-// `source`: see rootfs::ImportImage. Throws base::Error; nothing is saved then, layers that arrived whole stay.
-rootfs::Image ImportImage(Engine& engine, const std::string& name, base::UniqueFd source, EventBus& events,
-                          const base::CancelToken* cancel);
+// `source`: see rootfs::ImportImage. Throws base::Error; nothing is saved then, layers that arrived
+// whole stay.
+rootfs::Image ImportImage(Engine& engine, const std::string& name, base::UniqueFd source,
+                          EventBus& events, const base::CancelToken* cancel);
 
 }  // namespace rundlet::engine

@@ -28,14 +28,16 @@ Installation FindInstallation() {
   const std::string here = DirectoryOfThisProgram();
   // bin/rundlet, libexec/rundlet/..., share/rundlet/python
   const Installation installed = {here + "/../libexec/rundlet/rundlet-launcher",
-                                  here + "/../libexec/rundlet/rundlet-worker", here + "/../share/rundlet/python"};
+                                  here + "/../libexec/rundlet/rundlet-worker",
+                                  here + "/../share/rundlet/python"};
   if (IsComplete(installed)) return installed;
   // BUILD/src/cli/rundlet, and the sources that BUILD was configured from
-  const Installation built = {here + "/../../runtime/rundlet-launcher", here + "/../../rootfs/rundlet-worker",
-                              RUNDLET_SOURCE_ROOT "/python"};
+  const Installation built = {here + "/../../runtime/rundlet-launcher",
+                              here + "/../../rootfs/rundlet-worker", RUNDLET_SOURCE_ROOT "/python"};
   if (IsComplete(built)) return built;
   throw base::Error(base::Fault::kHost, "finding the parts of rundlet")
-      .Because(fmt::format("neither `{}` nor a build tree around `{}` is complete", installed.launcher, here))
+      .Because(fmt::format("neither `{}` nor a build tree around `{}` is complete",
+                           installed.launcher, here))
       .Hint("install rundlet again");
 }
 

@@ -44,7 +44,8 @@ print(json.dumps({
 )";
 
 [[noreturn]] void Refuse(const rootfs::Image& image, const std::string& why) {
-  throw Error(Fault::kInvalid, fmt::format("looking for Python in image `{}`", image.name)).Because(why);
+  throw Error(Fault::kInvalid, fmt::format("looking for Python in image `{}`", image.name))
+      .Because(why);
 }
 
 bool IsAbsolutePlain(const std::string& path) {
@@ -53,17 +54,20 @@ bool IsAbsolutePlain(const std::string& path) {
 
 std::string Field(const rootfs::Image& image, const json& answer, const char* name) {
   const auto field = answer.find(name);
-  if (field == answer.end() || !field->is_string()) Refuse(image, fmt::format("its python3 does not tell its {}", name));
+  if (field == answer.end() || !field->is_string())
+    Refuse(image, fmt::format("its python3 does not tell its {}", name));
   const auto text = field->get<std::string>();
-  const bool clean = !text.empty() && text.size() < 512 &&
-                     std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  const bool clean =
+      !text.empty() && text.size() < 512 &&
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
   if (!clean) Refuse(image, fmt::format("its python3 tells an impossible {}", name));
   return text;
 }
 
 std::string PathField(const rootfs::Image& image, const json& answer, const char* name) {
   std::string path = Field(image, answer, name);
-  if (!IsAbsolutePlain(path)) Refuse(image, fmt::format("its python3 tells an impossible {}: `{}`", name, path));
+  if (!IsAbsolutePlain(path))
+    Refuse(image, fmt::format("its python3 tells an impossible {}: `{}`", name, path));
   return path;
 }
 
@@ -72,7 +76,8 @@ bool IsVersion(const std::string& text) {
   const std::vector<std::string> parts = base::Split(text, '.');
   return parts.size() == 3 && std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
            return !part.empty() && part.size() <= 3 &&
-                  std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
+                  std::all_of(part.begin(), part.end(),
+                              [](char c) { return c >= '0' && c <= '9'; });
          });
 }
 
@@ -89,9 +94,10 @@ json Ask(Engine& engine, const rootfs::Image& image, const base::CancelToken* ca
   };
   runtime::Outcome outcome;
   try {
-    outcome = RunCaptured(
-        engine.launcher(), {.spec = &checked, .standard_input = nothing.get()},
-        {.standard_output = keep, .standard_error = [&](std::string_view line) { errors.AddLine(line); }}, cancel);
+    outcome = RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = nothing.get()},
+                          {.standard_output = keep,
+                           .standard_error = [&](std::string_view line) { errors.AddLine(line); }},
+                          cancel);
   } catch (const runtime::ProgramError&) {
     throw Error(Fault::kInvalid, fmt::format("looking for Python in image `{}`", image.name))
         .Because("it has no python3 on its PATH")
@@ -101,13 +107,15 @@ json Ask(Engine& engine, const rootfs::Image& image, const base::CancelToken* ca
     Refuse(image, fmt::format("its python3 fails: {}", base::Printable(base::Trim(errors.text()))));
   }
   json document = json::parse(answer, nullptr, false);
-  if (!document.is_object()) Refuse(image, "its python3 answers with something else than was asked");
+  if (!document.is_object())
+    Refuse(image, "its python3 answers with something else than was asked");
   return document;
 }
 
 }  // namespace
 
-rootfs::Interpreter ProbeInterpreter(Engine& engine, const rootfs::Image& image, const base::CancelToken* cancel) {
+rootfs::Interpreter ProbeInterpreter(Engine& engine, const rootfs::Image& image,
+                                     const base::CancelToken* cancel) {
   const json answer = Ask(engine, image, cancel);
   rootfs::Interpreter interpreter;
   interpreter.executable = PathField(image, answer, "executable");
@@ -127,8 +135,8 @@ rootfs::Interpreter ProbeInterpreter(Engine& engine, const rootfs::Image& image,
   const bool shared = library != answer.end() && !library->is_null();
   std::optional<std::string> shared_library;
   if (shared) shared_library = PathField(image, answer, "library");
-  interpreter.identity = rootfs::HashInterpreter(engine.workers(), image, interpreter.executable, shared_library,
-                                                 interpreter.stdlib, cancel);
+  interpreter.identity = rootfs::HashInterpreter(engine.workers(), image, interpreter.executable,
+                                                 shared_library, interpreter.stdlib, cancel);
   return interpreter;
 }
 

@@ -14,7 +14,10 @@ namespace {
 class Graph {
  public:
   Graph(const std::vector<Job>& jobs, const base::CancelToken* cancel)
-      : jobs_(jobs), cancel_(cancel), results_(jobs.size()), states_(jobs.size(), State::kWaiting) {}
+      : jobs_(jobs),
+        cancel_(cancel),
+        results_(jobs.size()),
+        states_(jobs.size(), State::kWaiting) {}
 
   // One thread of a lane: takes jobs until none of its lane is left.
   void Serve(Lane lane) {
@@ -102,12 +105,15 @@ std::vector<JobResult> RunJobs(const std::vector<Job>& jobs, const JobLimits& li
                                const base::CancelToken* cancel) {
   Graph graph(jobs, cancel);
   const auto wanted = [&jobs](Lane lane, size_t limit) {
-    return std::min(limit, static_cast<size_t>(std::count_if(
-                               jobs.begin(), jobs.end(), [lane](const Job& job) { return job.lane == lane; })));
+    return std::min(
+        limit, static_cast<size_t>(std::count_if(
+                   jobs.begin(), jobs.end(), [lane](const Job& job) { return job.lane == lane; })));
   };
   std::vector<std::jthread> threads;
-  for (const auto& [lane, limit] : {std::pair{Lane::kNetwork, limits.network}, {Lane::kCompute, limits.compute}}) {
-    for (size_t i = 0; i < wanted(lane, limit); ++i) threads.emplace_back([&graph, lane = lane] { graph.Serve(lane); });
+  for (const auto& [lane, limit] :
+       {std::pair{Lane::kNetwork, limits.network}, {Lane::kCompute, limits.compute}}) {
+    for (size_t i = 0; i < wanted(lane, limit); ++i)
+      threads.emplace_back([&graph, lane = lane] { graph.Serve(lane); });
   }
   threads.clear();  // joins
   return graph.results();

@@ -20,7 +20,8 @@ struct Job {
   std::vector<size_t> needs = {};  // indices of jobs that stand before this one
   Lane lane = Lane::kCompute;
   std::function<void()> run;  // throws to fail
-  // Told instead of run() when a job that this one needs failed or was skipped; `cause` is that job's index.
+  // Told instead of run() when a job that this one needs failed or was skipped; `cause` is that
+  // job's index.
   std::function<void(size_t cause)> skip = {};
 };
 
@@ -35,11 +36,13 @@ struct JobResult {
   std::exception_ptr error;  // kFailed
 };
 
-// Returns when every job has ended. A failed job skips what needs it, transitively; everything else goes on. Once the
-// token is set no job is started, and those that run end as they notice it.
-std::vector<JobResult> RunJobs(const std::vector<Job>& jobs, const JobLimits& limits, const base::CancelToken* cancel);
+// Returns when every job has ended. A failed job skips what needs it, transitively; everything else
+// goes on. Once the token is set no job is started, and those that run end as they notice it.
+std::vector<JobResult> RunJobs(const std::vector<Job>& jobs, const JobLimits& limits,
+                               const base::CancelToken* cancel);
 
-// Rethrows the error of the first job (by index) that failed; throws Cancelled when one was cancelled.
+// Rethrows the error of the first job (by index) that failed; throws Cancelled when one was
+// cancelled.
 void ThrowFirstError(const std::vector<JobResult>& results);
 
 }  // namespace rundlet::engine

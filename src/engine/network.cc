@@ -6,9 +6,11 @@
 
 namespace rundlet::engine {
 
-Network::Network(const Config& config) : bundle_(open(config.ca_bundle.c_str(), O_RDONLY | O_CLOEXEC)) {
+Network::Network(const Config& config)
+    : bundle_(open(config.ca_bundle.c_str(), O_RDONLY | O_CLOEXEC)) {
   settings_.ca_bundle = bundle_.get();
-  settings_.proxy = config.index_url.starts_with("https://") ? config.proxy_https : config.proxy_http;
+  settings_.proxy =
+      config.index_url.starts_with("https://") ? config.proxy_https : config.proxy_http;
   for (const std::string& host : base::Split(config.no_proxy, ',')) {
     if (!base::Trim(host).empty()) settings_.no_proxy.emplace_back(base::Trim(host));
   }

@@ -35,12 +35,13 @@ std::vector<const plans::Step*> AllSteps(const plans::Pipeline& pipeline) {
   return steps;
 }
 
-// The user's requirements and pyarrow, which hands tables over; the user's own word on pyarrow wins.
+// The user's requirements and pyarrow, which hands tables over; the user's own word on pyarrow
+// wins.
 std::vector<std::string> RequirementsOf(const plans::Step& step) {
   std::vector<std::string> requirements = step.requirements;
-  const bool said = std::any_of(requirements.begin(), requirements.end(), [](const std::string& text) {
-    return rootfs::ParseRequirement(text).name == "pyarrow";
-  });
+  const bool said = std::any_of(
+      requirements.begin(), requirements.end(),
+      [](const std::string& text) { return rootfs::ParseRequirement(text).name == "pyarrow"; });
   if (!said) requirements.emplace_back("pyarrow");
   return requirements;
 }
@@ -50,13 +51,14 @@ void FindImages(Engine& engine, PlannedProject& planned) {
   for (const plans::Step* step : AllSteps(planned.pipeline)) used.insert(step->image);
   if (!planned.pipeline.engine_image.empty()) used.insert(planned.pipeline.engine_image);
   for (const plans::ImageName& name : used) {
-    planned.images.emplace(name, rootfs::FindImage(engine.store(), planned.pipeline.config.images.at(name)));
+    planned.images.emplace(
+        name, rootfs::FindImage(engine.store(), planned.pipeline.config.images.at(name)));
   }
 }
 
 // All that is needed, each distinct lock once, in parallel; kept ones cost a file read each.
-void ResolveAll(Engine& engine, PlannedProject& planned, const PlanRequest& request, EventBus& events,
-                const base::CancelToken* cancel) {
+void ResolveAll(Engine& engine, PlannedProject& planned, const PlanRequest& request,
+                EventBus& events, const base::CancelToken* cancel) {
   const Freshness freshness = request.upgrade ? Freshness::kUpgrade : Freshness::kKept;
   std::mutex mutex;
   const auto keep = [&](rootfs::Lock& slot, Resolution resolution) {
@@ -70,21 +72,27 @@ void ResolveAll(Engine& engine, PlannedProject& planned, const PlanRequest& requ
   for (const auto& [name, image] : planned.images) {
     rootfs::Lock& slot = planned.engine_locks[name];
     jobs.push_back({.lane = Lane::kNetwork, .run = [&, image_pointer = &image] {
-                      keep(slot, ResolveShipped(engine, *image_pointer, "sql-requirements.txt", events, cancel));
+                      keep(slot, ResolveShipped(engine, *image_pointer, "sql-requirements.txt",
+                                                events, cancel));
                     }});
   }
   // Steps with equal requirements on one image share a resolution.
-  std::map<std::pair<plans::ImageName, std::vector<std::string>>, std::vector<const plans::Step*>> groups;
+  std::map<std::pair<plans::ImageName, std::vector<std::string>>, std::vector<const plans::Step*>>
+      groups;
   for (const plans::Step* step : AllSteps(planned.pipeline)) {
-    if (step->kind != plans::StepKind::kSql) groups[{step->image, RequirementsOf(*step)}].push_back(step);
+    if (step->kind != plans::StepKind::kSql)
+      groups[{step->image, RequirementsOf(*step)}].push_back(step);
   }
   for (const auto& [key, steps] : groups) {
     for (const plans::Step* step : steps) planned.locks[step->name];
     jobs.push_back({.lane = Lane::kNetwork, .run = [&, key_pointer = &key, steps_pointer = &steps] {
-                      const std::string label = fmt::format("step `{}`", steps_pointer->front()->name.text());
-                      const Resolution resolution = Resolve(engine, planned.images.at(key_pointer->first),
-                                                            key_pointer->second, freshness, label, events, cancel);
-                      for (const plans::Step* step : *steps_pointer) keep(planned.locks.at(step->name), resolution);
+                      const std::string label =
+                          fmt::format("step `{}`", steps_pointer->front()->name.text());
+                      const Resolution resolution =
+                          Resolve(engine, planned.images.at(key_pointer->first),
+                                  key_pointer->second, freshness, label, events, cancel);
+                      for (const plans::Step* step : *steps_pointer)
+                        keep(planned.locks.at(step->name), resolution);
                     }});
   }
   ThrowFirstError(RunJobs(jobs, {.network = 4}, cancel));
@@ -116,16 +124,20 @@ struct Glob {
 
 std::vector<std::string> FilesOf(const Project& project, const plans::TableName& name,
                                  const plans::SourceTable& table) {
-  const std::string pattern = table.path.starts_with('/') ? table.path : project.root + "/" + table.path;
+  const std::string pattern =
+      table.path.starts_with('/') ? table.path : project.root + "/" + table.path;
   const Glob glob(pattern);
   std::vector<std::string> paths;
-  if (glob.result == 0) paths.assign(glob.found.gl_pathv, glob.found.gl_pathv + glob.found.gl_pathc);
+  if (glob.result == 0)
+    paths.assign(glob.found.gl_pathv, glob.found.gl_pathv + glob.found.gl_pathc);
   if (!paths.empty()) return paths;
-  throw Error(Fault::kInvalid, fmt::format("{}:{}: table `{}`", table.place.file, table.place.line, name.text()))
+  throw Error(Fault::kInvalid,
+              fmt::format("{}:{}: table `{}`", table.place.file, table.place.line, name.text()))
       .Because(fmt::format("no file matches `{}`", base::Printable(table.path)));
 }
 
-// By path, size, inode and time of change: reading all of it to plan would cost more than most runs.
+// By path, size, inode and time of change: reading all of it to plan would cost more than most
+// runs.
 plans::SourceFacts SourceFactsOf(const std::vector<std::string>& paths) {
   plans::SourceFacts facts;
   base::Sha256 hash;
@@ -133,7 +145,8 @@ plans::SourceFacts SourceFactsOf(const std::vector<std::string>& paths) {
     struct stat info;
     if (stat(path.c_str(), &info) < 0) base::ThrowErrno("looking at `{}`", path);
     hash.AddField(path);
-    hash.AddField(fmt::format("{} {} {} {}", info.st_size, info.st_ino, info.st_mtim.tv_sec, info.st_mtim.tv_nsec));
+    hash.AddField(fmt::format("{} {} {} {}", info.st_size, info.st_ino, info.st_mtim.tv_sec,
+                              info.st_mtim.tv_nsec));
     facts.bytes += static_cast<uint64_t>(info.st_size);
   }
   facts.content = hash.Finish();
@@ -155,7 +168,8 @@ void AddPackageFacts(Engine& engine, const PlannedProject& planned, plans::Facts
       }
     }
   };
-  for (const auto& [image, lock] : planned.engine_locks) add(lock, planned.images.at(image).interpreter);
+  for (const auto& [image, lock] : planned.engine_locks)
+    add(lock, planned.images.at(image).interpreter);
   for (const plans::Step* step : AllSteps(planned.pipeline)) {
     const auto lock = planned.locks.find(step->name);
     if (lock != planned.locks.end()) add(lock->second, planned.images.at(step->image).interpreter);
@@ -171,10 +185,12 @@ void AddResultFacts(Engine& engine, const PlannedProject& planned, plans::Facts&
     const auto file =
         base::TryOpenAt(engine.store().dir(), PartsPath(planned.name, step->name), O_RDONLY);
     if (!file.has_value()) continue;
-    if (auto parts = plans::PartsFromJson(base::ReadFd(file->get(), kPartsLimit, "a step's record"))) {
+    if (auto parts =
+            plans::PartsFromJson(base::ReadFd(file->get(), kPartsLimit, "a step's record"))) {
       if (step->kind == plans::StepKind::kExpectation) {
         const base::Digest fingerprint = plans::FingerprintOf(*parts);
-        if (base::ExistsAt(engine.store().dir(), HeldPath(fingerprint))) facts.results.emplace(fingerprint, plans::KeptResult{});
+        if (base::ExistsAt(engine.store().dir(), HeldPath(fingerprint)))
+          facts.results.emplace(fingerprint, plans::KeptResult{});
       }
       facts.recorded.emplace(step->name, *std::move(parts));
     }
@@ -184,15 +200,18 @@ void AddResultFacts(Engine& engine, const PlannedProject& planned, plans::Facts&
 plans::Facts GatherFacts(Engine& engine, const PlannedProject& planned) {
   plans::Facts facts;
   for (const auto& [name, image] : planned.images) {
-    facts.images.emplace(name, plans::ImageFacts{image.interpreter.identity, image.interpreter.version,
-                                                 EnvironmentOf(planned.engine_locks.at(name), image.interpreter)});
+    facts.images.emplace(
+        name, plans::ImageFacts{image.interpreter.identity, image.interpreter.version,
+                                EnvironmentOf(planned.engine_locks.at(name), image.interpreter)});
   }
   for (const plans::Step* step : AllSteps(planned.pipeline)) {
     if (step->kind == plans::StepKind::kSql) continue;
     facts.environments.emplace(
-        step->name, EnvironmentOf(planned.locks.at(step->name), planned.images.at(step->image).interpreter));
+        step->name,
+        EnvironmentOf(planned.locks.at(step->name), planned.images.at(step->image).interpreter));
   }
-  for (const auto& [name, paths] : planned.sources) facts.sources.emplace(name, SourceFactsOf(paths));
+  for (const auto& [name, paths] : planned.sources)
+    facts.sources.emplace(name, SourceFactsOf(paths));
   AddPackageFacts(engine, planned, facts);
   AddResultFacts(engine, planned, facts);
   return facts;
@@ -201,14 +220,15 @@ plans::Facts GatherFacts(Engine& engine, const PlannedProject& planned) {
 // A directory's name need not be one that files of ours can have.
 std::string SafeName(const std::string& text) {
   std::string name;
-  for (const char c : text) name += plans::IsAsciiLetter(c) || plans::IsAsciiDigit(c) || c == '-' ? c : '_';
+  for (const char c : text)
+    name += plans::IsAsciiLetter(c) || plans::IsAsciiDigit(c) || c == '-' ? c : '_';
   return name.empty() || name.size() > 100 ? "project" : name;
 }
 
 }  // namespace
 
-PlannedProject PlanProject(Engine& engine, const Project& project, const PlanRequest& request, EventBus& events,
-                           const base::CancelToken* cancel) {
+PlannedProject PlanProject(Engine& engine, const Project& project, const PlanRequest& request,
+                           EventBus& events, const base::CancelToken* cancel) {
   PlannedProject planned;
   planned.pipeline = ReadProject(engine, project, events, cancel);
   const std::string& own_name = planned.pipeline.config.name;
@@ -219,25 +239,28 @@ PlannedProject PlanProject(Engine& engine, const Project& project, const PlanReq
     for (const plans::Input& input : step->inputs) {
       const auto* table = std::get_if<plans::TableName>(&input.table);
       if (table == nullptr || planned.sources.contains(*table)) continue;
-      planned.sources.emplace(*table, FilesOf(project, *table, planned.pipeline.config.tables.at(*table)));
+      planned.sources.emplace(*table,
+                              FilesOf(project, *table, planned.pipeline.config.tables.at(*table)));
     }
   }
   ResolveAll(engine, planned, request, events, cancel);
-  planned.plan = plans::MakePlan(
-      planned.pipeline, GatherFacts(engine, planned),
-      {.parameters = planned.parameters, .only = request.only, .ignore_results = request.ignore_results});
+  planned.plan = plans::MakePlan(planned.pipeline, GatherFacts(engine, planned),
+                                 {.parameters = planned.parameters,
+                                  .only = request.only,
+                                  .ignore_results = request.ignore_results});
   return planned;
 }
 
 void RecordParts(Engine& engine, const std::string& project, const plans::PlannedStep& step) {
   base::MakeDirs(engine.store().dir(), "cache/steps/" + project, 0700);
-  base::ReplaceAt(engine.store().dir(), PartsPath(project, step.name), plans::PartsToJson(step.parts), 0600,
-                  base::Durability::kNone);
+  base::ReplaceAt(engine.store().dir(), PartsPath(project, step.name),
+                  plans::PartsToJson(step.parts), 0600, base::Durability::kNone);
 }
 
 void RecordHeld(Engine& engine, const base::Digest& fingerprint, uint64_t rows) {
   base::MakeDirs(engine.store().dir(), "cache/held", 0700);
-  base::ReplaceAt(engine.store().dir(), HeldPath(fingerprint), std::to_string(rows), 0600, base::Durability::kNone);
+  base::ReplaceAt(engine.store().dir(), HeldPath(fingerprint), std::to_string(rows), 0600,
+                  base::Durability::kNone);
 }
 
 }  // namespace rundlet::engine

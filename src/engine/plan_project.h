@@ -1,4 +1,5 @@
-// From a project to a plan: its pipeline read, its packages resolved, the facts gathered, the planner asked.
+// From a project to a plan: its pipeline read, its packages resolved, the facts gathered, the
+// planner asked.
 #pragma once
 
 #include <map>
@@ -19,9 +20,9 @@ namespace rundlet::engine {
 
 struct PlanRequest {
   std::vector<std::pair<std::string, std::string>> parameters;  // --param
-  std::string only;             // --only
-  bool ignore_results = false;  // --no-cache
-  bool upgrade = false;         // resolve again
+  std::string only;                                             // --only
+  bool ignore_results = false;                                  // --no-cache
+  bool upgrade = false;                                         // resolve again
 };
 
 struct PlannedProject {
@@ -30,16 +31,18 @@ struct PlannedProject {
   plans::Plan plan;
   plans::ParameterValues parameters;
   std::map<plans::ImageName, rootfs::Image> images;
-  std::map<plans::ImageName, rootfs::Lock> engine_locks;   // duckdb and pyarrow
-  std::map<plans::StepName, rootfs::Lock> locks;           // of python steps and expectations
-  std::map<plans::TableName, std::vector<std::string>> sources;  // host paths of source tables' files
-  size_t resolved = 0;       // locks that had to be resolved now
-  int64_t oldest_lock = 0;   // seconds since the epoch; 0: no lock
+  std::map<plans::ImageName, rootfs::Lock> engine_locks;  // duckdb and pyarrow
+  std::map<plans::StepName, rootfs::Lock> locks;          // of python steps and expectations
+  std::map<plans::TableName, std::vector<std::string>>
+      sources;              // host paths of source tables' files
+  size_t resolved = 0;      // locks that had to be resolved now
+  int64_t oldest_lock = 0;  // seconds since the epoch; 0: no lock
 };
 
-// Nothing is installed but what reading the project needs. Throws plans::InvalidPipeline, base::Error, Cancelled.
-PlannedProject PlanProject(Engine& engine, const Project& project, const PlanRequest& request, EventBus& events,
-                           const base::CancelToken* cancel);
+// Nothing is installed but what reading the project needs. Throws plans::InvalidPipeline,
+// base::Error, Cancelled.
+PlannedProject PlanProject(Engine& engine, const Project& project, const PlanRequest& request,
+                           EventBus& events, const base::CancelToken* cancel);
 
 // Remembers what a step's result depended on, for explaining the next plan.
 void RecordParts(Engine& engine, const std::string& project, const plans::PlannedStep& step);

@@ -48,8 +48,8 @@ class Gatherer {
     bytes_ += content.size();
     if (project_.files.size() == kMaxFiles || bytes_ > kMaxBytes) {
       throw Error(Fault::kInvalid, fmt::format("reading project `{}`", project_.root))
-          .Because(fmt::format("it has more than {} Python and SQL files, or more than {} of them", kMaxFiles,
-                               base::HumanBytes(kMaxBytes)))
+          .Because(fmt::format("it has more than {} Python and SQL files, or more than {} of them",
+                               kMaxFiles, base::HumanBytes(kMaxBytes)))
           .Hint("name the directory of the pipeline itself");
     }
     project_.files.push_back({path, std::move(content)});

@@ -20,8 +20,9 @@ struct Project {
   std::string toml;                // rundlet.toml; empty: there is none
 };
 
-// Walks the directory: Python and SQL files and rundlet.toml. Hidden directories, virtual environments, caches and
-// links are left out. Throws base::Error (kInvalid) when there is nothing, or too much (2,000 files, 64 MiB).
+// Walks the directory: Python and SQL files and rundlet.toml. Hidden directories, virtual
+// environments, caches and links are left out. Throws base::Error (kInvalid) when there is nothing,
+// or too much (2,000 files, 64 MiB).
 Project GatherProject(const std::string& path);
 
 // Over everything of the project that planning looks at.

@@ -29,7 +29,9 @@ constexpr size_t kDocumentLimit = 64 << 20;
 class KeptDocument {
  public:
   KeptDocument(Engine& engine, const std::string& folder, const base::Digest& key)
-      : state_(engine.store().dir()), folder_("cache/" + folder), path_(folder_ + "/" + key.hex()) {}
+      : state_(engine.store().dir()),
+        folder_("cache/" + folder),
+        path_(folder_ + "/" + key.hex()) {}
 
   std::optional<std::string> Find() const {
     const auto file = base::TryOpenAt(state_, path_, O_RDONLY);
@@ -52,9 +54,11 @@ std::string ReadToml(Engine& engine, const Project& project, const base::CancelT
   const KeptDocument kept(engine, "toml", base::Digest::Of(project.toml));
   if (std::optional<std::string> text = kept.Find()) return *std::move(text);
   try {
-    const std::string text = engine.workers().Run(
-        {.command = "parse-toml", .request = json{{"text", project.toml}}.dump(), .files = {}, .mounts = {}}, {},
-        cancel);
+    const std::string text = engine.workers().Run({.command = "parse-toml",
+                                                   .request = json{{"text", project.toml}}.dump(),
+                                                   .files = {},
+                                                   .mounts = {}},
+                                                  {}, cancel);
     kept.Keep(text);
     return text;
   } catch (Error& error) {
@@ -63,21 +67,24 @@ std::string ReadToml(Engine& engine, const Project& project, const base::CancelT
   }
 }
 
-// The image whose Python reads the project: that of the project's default version, else the first that is named.
+// The image whose Python reads the project: that of the project's default version, else the first
+// that is named.
 std::string ReaderImage(const std::string& toml) {
   const json document = toml.empty() ? json::object() : json::parse(toml, nullptr, false);
   const json data = document.is_object() ? document.value("data", json::object()) : json::object();
   const auto images = data.find("images");
   if (images == data.end() || !images->is_object() || images->empty()) {
-    throw plans::InvalidPipeline({{.file = "rundlet.toml",
-                                   .message = "the project names no image",
-                                   .cause = "steps have no Python to run on",
-                                   .hint = "add a table such as `[images]` with `\"3.11\" = \"python-3.11\"`; "
-                                           "`rundlet image ls` lists what is there"}});
+    throw plans::InvalidPipeline(
+        {{.file = "rundlet.toml",
+          .message = "the project names no image",
+          .cause = "steps have no Python to run on",
+          .hint = "add a table such as `[images]` with `\"3.11\" = \"python-3.11\"`; "
+                  "`rundlet image ls` lists what is there"}});
   }
   std::string wanted;
   if (const auto python = data.find("python"); python != data.end() && python->is_object()) {
-    if (const auto version = python->find("version"); version != python->end() && version->is_string()) {
+    if (const auto version = python->find("version");
+        version != python->end() && version->is_string()) {
       wanted = version->get<std::string>();
     }
   }
@@ -91,9 +98,10 @@ json Request(const Project& project) {
   return {{"version", 1}, {"files", files}};
 }
 
-std::string RunReader(Engine& engine, const Project& project, const rootfs::Image& image, EventBus& events,
-                      const base::CancelToken* cancel) {
-  const Resolution resolution = ResolveShipped(engine, image, "reader-requirements.txt", events, cancel);
+std::string RunReader(Engine& engine, const Project& project, const rootfs::Image& image,
+                      EventBus& events, const base::CancelToken* cancel) {
+  const Resolution resolution =
+      ResolveShipped(engine, image, "reader-requirements.txt", events, cancel);
   const ReadyEnvironment ready = EnsureEnvironment(engine, image, resolution.lock, events, cancel);
   const store::Staging work = engine.store().NewStaging();
   WriteProject(project, work.tree());
@@ -101,7 +109,8 @@ std::string RunReader(Engine& engine, const Project& project, const rootfs::Imag
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec();
   HandedMounts handed;
-  handed.Add(base::OpenHostPath(engine.installation().python, O_PATH | O_DIRECTORY).get(), "/rundlet/python");
+  handed.Add(base::OpenHostPath(engine.installation().python, O_PATH | O_DIRECTORY).get(),
+             "/rundlet/python");
   auto& mounts = spec.mounts.mounts;
   mounts.push_back(rootfs::EnvironmentMount(ready.environment));
   mounts.push_back({"/work", runtime::StorePath{work.tree_path()}});
@@ -126,8 +135,8 @@ std::string RunReader(Engine& engine, const Project& project, const rootfs::Imag
   if (outcome.end == runtime::Outcome::End::kExited && outcome.code == 0) return output;
   throw Error(Fault::kInvalid, fmt::format("reading project `{}`", project.root))
       .Because(fmt::format("the reader ended with {} {}: {}",
-                           outcome.end == runtime::Outcome::End::kExited ? "code" : "signal", outcome.code,
-                           base::Printable(base::Trim(errors.text()))));
+                           outcome.end == runtime::Outcome::End::kExited ? "code" : "signal",
+                           outcome.code, base::Printable(base::Trim(errors.text()))));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// From a project's files to a checked pipeline. User code is never imported: rundlet.toml is parsed by a worker, the
-// sources by the static reader in a sandbox, and both answers are kept by content.
+// From a project's files to a checked pipeline. User code is never imported: rundlet.toml is parsed
+// by a worker, the sources by the static reader in a sandbox, and both answers are kept by content.
 #pragma once
 
 #include "base/cancel.h"

@@ -21,7 +21,8 @@ Table ChooseTable(Engine& engine, const std::string& name) {
   std::vector<std::string> known;
   for (Table& table : ListTables(engine.store())) {
     known.push_back(table.name);
-    if (table.name == name || table.project + "/" + table.name == name) matches.push_back(std::move(table));
+    if (table.name == name || table.project + "/" + table.name == name)
+      matches.push_back(std::move(table));
   }
   if (matches.size() == 1) return matches.front();
   Error error(Fault::kInvalid, fmt::format("looking for table `{}`", base::Printable(name)));
@@ -33,10 +34,12 @@ Table ChooseTable(Engine& engine, const std::string& name) {
   const std::string closest = base::ClosestWord(name, known);
   throw std::move(error)
       .Because("there is none")
-      .Hint(closest.empty() ? "`rundlet table ls` lists them" : fmt::format("did you mean `{}`?", closest));
+      .Hint(closest.empty() ? "`rundlet table ls` lists them"
+                            : fmt::format("did you mean `{}`?", closest));
 }
 
-// Any image whose Python has the engine's packages will do; the newest name first for a stable choice.
+// Any image whose Python has the engine's packages will do; the newest name first for a stable
+// choice.
 rootfs::Image AnyImage(Engine& engine) {
   const std::vector<rootfs::Image> images = rootfs::ListImages(engine.store());
   if (!images.empty()) return images.front();
@@ -51,11 +54,14 @@ Preview ReadHead(Engine& engine, const std::string& name, unsigned rows, EventBu
                  const base::CancelToken* cancel) {
   const Table table = ChooseTable(engine, name);
   const rootfs::Image image = AnyImage(engine);
-  const Resolution resolution = ResolveShipped(engine, image, "sql-requirements.txt", events, cancel);
+  const Resolution resolution =
+      ResolveShipped(engine, image, "sql-requirements.txt", events, cancel);
   const ReadyEnvironment ready = EnsureEnvironment(engine, image, resolution.lock, events, cancel);
   StepSource source = {.files = {}, .table = table.name, .format = "parquet"};
-  const base::UniqueFd dir = base::OpenAt(engine.store().dir(), table.Directory(), O_RDONLY | O_DIRECTORY);
-  for (const TableFile& file : table.files) source.files.push_back(base::OpenAt(dir.get(), file.file, O_PATH));
+  const base::UniqueFd dir =
+      base::OpenAt(engine.store().dir(), table.Directory(), O_RDONLY | O_DIRECTORY);
+  for (const TableFile& file : table.files)
+    source.files.push_back(base::OpenAt(dir.get(), file.file, O_PATH));
   const store::Staging scratch = engine.store().NewStaging();
   const StepResult result = RunStep(engine,
                                     {.kind = "head",

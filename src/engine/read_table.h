@@ -10,7 +10,8 @@
 
 namespace rundlet::engine {
 
-// `name` is a table's name, or project/name when several projects have one. Throws base::Error, Cancelled.
+// `name` is a table's name, or project/name when several projects have one. Throws base::Error,
+// Cancelled.
 Preview ReadHead(Engine& engine, const std::string& name, unsigned rows, EventBus& events,
                  const base::CancelToken* cancel);
 

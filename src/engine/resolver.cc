@@ -43,7 +43,8 @@ std::optional<rootfs::Lock> FindLock(Engine& engine, const std::string& path) {
   return rootfs::DecodeLock(base::ReadFd(file->get(), kLockLimit, fmt::format("`{}`", path)));
 }
 
-// uv in the image, with the host's network, as root of its own user namespace and without a capability.
+// uv in the image, with the host's network, as root of its own user namespace and without a
+// capability.
 std::string RunUv(Engine& engine, const rootfs::Image& image, const rootfs::ResolveCommand& command,
                   const store::EntryInfo& uv, const base::CancelToken* cancel) {
   const std::string cache = "cache/uv/" + image.interpreter.identity.hex();
@@ -69,9 +70,12 @@ std::string RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Reso
   const auto keep = [&output](std::string_view line) {
     if (output.size() < kLockLimit) output.append(line).append("\n");
   };
-  const runtime::Outcome outcome = RunCaptured(
-      engine.launcher(), {.spec = &checked, .standard_input = input.get(), .mounts = handed.numbers()},
-      {.standard_output = keep, .standard_error = [&](std::string_view line) { errors.AddLine(line); }}, cancel);
+  const runtime::Outcome outcome =
+      RunCaptured(engine.launcher(),
+                  {.spec = &checked, .standard_input = input.get(), .mounts = handed.numbers()},
+                  {.standard_output = keep,
+                   .standard_error = [&](std::string_view line) { errors.AddLine(line); }},
+                  cancel);
   if (outcome.end != runtime::Outcome::End::kExited || outcome.code != 0) {
     throw rootfs::ExplainResolveFailure(errors.text());
   }
@@ -79,10 +83,11 @@ std::string RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Reso
 }
 
 rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image,
-                           const std::vector<rootfs::Requirement>& requirements, const base::CancelToken* cancel) {
+                           const std::vector<rootfs::Requirement>& requirements,
+                           const base::CancelToken* cancel) {
   const Network network(engine.config());
-  const store::EntryInfo uv =
-      rootfs::EnsureUv(engine.store(), engine.workers(), engine.config().index_url, network.settings(), cancel);
+  const store::EntryInfo uv = rootfs::EnsureUv(
+      engine.store(), engine.workers(), engine.config().index_url, network.settings(), cancel);
   const store::Lease lease = engine.store().Use(store::Kind::kTool, uv.key);
   const rootfs::ResolveCommand command = rootfs::MakeResolveCommand({
       .requirements = requirements,
@@ -92,7 +97,8 @@ rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image,
       .proxy = engine.config().proxy_https,
       .no_proxy = engine.config().no_proxy,
   });
-  return rootfs::ParseLock(engine.workers(), RunUv(engine, image, command, uv, cancel), std::time(nullptr), cancel);
+  return rootfs::ParseLock(engine.workers(), RunUv(engine, image, command, uv, cancel),
+                           std::time(nullptr), cancel);
 }
 
 struct Pins {
@@ -100,7 +106,8 @@ struct Pins {
   std::set<base::Digest> hashes;
 };
 
-// "name==version \" and "--hash=sha256:..." lines, as uv and pip write them; the file ships with rundlet.
+// "name==version \" and "--hash=sha256:..." lines, as uv and pip write them; the file ships with
+// rundlet.
 Pins ReadPins(const std::string& path) {
   const base::UniqueFd file = base::OpenHostPath(path, O_RDONLY);
   Pins pins;
@@ -122,9 +129,9 @@ Pins ReadPins(const std::string& path) {
 
 }  // namespace
 
-Resolution Resolve(Engine& engine, const rootfs::Image& image, const std::vector<std::string>& texts,
-                   Freshness freshness, const std::string& label, EventBus& events,
-                   const base::CancelToken* cancel) {
+Resolution Resolve(Engine& engine, const rootfs::Image& image,
+                   const std::vector<std::string>& texts, Freshness freshness,
+                   const std::string& label, EventBus& events, const base::CancelToken* cancel) {
   const std::vector<rootfs::Requirement> requirements = ParseAll(texts);
   const base::Digest key = rootfs::LockInputsKey({.requirements = requirements,
                                                   .interpreter = image.interpreter,
@@ -141,26 +148,30 @@ Resolution Resolve(Engine& engine, const rootfs::Image& image, const std::vector
     } catch (base::Cancelled&) {
       throw;
     } catch (Error& error) {
-      error.While(fmt::format("resolving the packages of {} for Python {}", label, image.interpreter.version));
+      error.While(fmt::format("resolving the packages of {} for Python {}", label,
+                              image.interpreter.version));
       throw;
     }
     finished.text = fmt::format("{} packages", resolution.lock.distributions.size());
   });
   base::MakeDirs(engine.store().dir(), "locks", 0700);
-  base::ReplaceAt(engine.store().dir(), path, rootfs::EncodeLock(resolution.lock), 0600, base::Durability::kSynced);
+  base::ReplaceAt(engine.store().dir(), path, rootfs::EncodeLock(resolution.lock), 0600,
+                  base::Durability::kSynced);
   return resolution;
 }
 
-Resolution ResolveShipped(Engine& engine, const rootfs::Image& image, const std::string& name, EventBus& events,
-                          const base::CancelToken* cancel) {
+Resolution ResolveShipped(Engine& engine, const rootfs::Image& image, const std::string& name,
+                          EventBus& events, const base::CancelToken* cancel) {
   const Pins pins = ReadPins(fmt::format("{}/engine/{}", engine.installation().python, name));
-  Resolution resolution =
-      Resolve(engine, image, pins.requirements, Freshness::kKept, "rundlet's own steps", events, cancel);
+  Resolution resolution = Resolve(engine, image, pins.requirements, Freshness::kKept,
+                                  "rundlet's own steps", events, cancel);
   for (const rootfs::Distribution& distribution : resolution.lock.distributions) {
     if (pins.hashes.contains(distribution.sha256)) continue;
-    throw Error(Fault::kInvalid, fmt::format("using `{}` for rundlet's own steps", distribution.Label()))
-        .Because(fmt::format("the package index offers `{}` with another content than rundlet was built with",
-                             distribution.filename))
+    throw Error(Fault::kInvalid,
+                fmt::format("using `{}` for rundlet's own steps", distribution.Label()))
+        .Because(fmt::format(
+            "the package index offers `{}` with another content than rundlet was built with",
+            distribution.filename))
         .Hint("check the package index that RUNDLET_INDEX names");
   }
   return resolution;

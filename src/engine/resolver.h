@@ -1,4 +1,5 @@
-// Requirements to a lock: from the locks kept in the state directory, or by uv in a sandbox of the image.
+// Requirements to a lock: from the locks kept in the state directory, or by uv in a sandbox of the
+// image.
 #pragma once
 
 #include <optional>
@@ -23,14 +24,16 @@ struct Resolution {
   bool cached = false;
 };
 
-// Equal requirements share a lock: their order, repetition and spelling do not matter. `label` says for whom, in
-// errors and events ("step `delays`"). Throws base::Error, Cancelled.
-Resolution Resolve(Engine& engine, const rootfs::Image& image, const std::vector<std::string>& requirements,
-                   Freshness freshness, const std::string& label, EventBus& events, const base::CancelToken* cancel);
+// Equal requirements share a lock: their order, repetition and spelling do not matter. `label` says
+// for whom, in errors and events ("step `delays`"). Throws base::Error, Cancelled.
+Resolution Resolve(Engine& engine, const rootfs::Image& image,
+                   const std::vector<std::string>& requirements, Freshness freshness,
+                   const std::string& label, EventBus& events, const base::CancelToken* cancel);
 
-// The lock of an engine environment: the requirements file `name` that ships with rundlet, every wheel of which must
-// have a hash listed there. Throws base::Error (kInvalid) when the index offers other bytes.
-Resolution ResolveShipped(Engine& engine, const rootfs::Image& image, const std::string& name, EventBus& events,
-                          const base::CancelToken* cancel);
+// The lock of an engine environment: the requirements file `name` that ships with rundlet, every
+// wheel of which must have a hash listed there. Throws base::Error (kInvalid) when the index offers
+// other bytes.
+Resolution ResolveShipped(Engine& engine, const rootfs::Image& image, const std::string& name,
+                          EventBus& events, const base::CancelToken* cancel);
 
 }  // namespace rundlet::engine

@@ -47,8 +47,8 @@ std::vector<std::string> TextsOf(const std::vector<std::string>& columns) { retu
 // One run of a plan: what its tasks make for each other, and what is recorded.
 class PipelineRun {
  public:
-  PipelineRun(Engine& engine, const Project& project, const PlannedProject& planned, EventBus& events,
-              const base::CancelToken* cancel)
+  PipelineRun(Engine& engine, const Project& project, const PlannedProject& planned,
+              EventBus& events, const base::CancelToken* cancel)
       : engine_(engine),
         planned_(planned),
         events_(events),
@@ -80,7 +80,8 @@ class PipelineRun {
                  .run = [this, id] { RunTask(id); },
                  .skip = [this, id, &task_of](size_t cause) { Skip(id, task_of[cause]); }};
       for (const plans::TaskId need : task.needs) {
-        if (planned_.plan.task(need).action == Action::kRun) job.needs.push_back(job_of[need.value]);
+        if (planned_.plan.task(need).action == Action::kRun)
+          job.needs.push_back(job_of[need.value]);
       }
       job_of[id] = jobs.size();
       task_of.push_back(id);
@@ -91,7 +92,9 @@ class PipelineRun {
   }
 
  private:
-  const std::string& LabelOf(const Task& task) const { return task.step.empty() ? task.name : task.step.text(); }
+  const std::string& LabelOf(const Task& task) const {
+    return task.step.empty() ? task.name : task.step.text();
+  }
 
   // "delays", "materialize delays": what events and records call a task.
   std::string NameFor(const Task& task) const {
@@ -107,7 +110,8 @@ class PipelineRun {
 
   void CountPackages(const Task& task) {
     if (task.kind == TaskKind::kFetch && task.action == Action::kRun) ++summary_.fetched;
-    if (task.kind == TaskKind::kInstall) ++(task.action == Action::kRun ? summary_.installed : summary_.reused);
+    if (task.kind == TaskKind::kInstall)
+      ++(task.action == Action::kRun ? summary_.installed : summary_.reused);
   }
 
   void NoteIdle(const Task& task) {
@@ -133,21 +137,28 @@ class PipelineRun {
     const bool itself_skipped = skipped_.contains(cause);
     skipped_.insert(id);
     if (IsPackageTask(task)) return;
-    const std::string text = itself_skipped ? fmt::format("`{}` was skipped", NameFor(planned_.plan.tasks[cause])) : why;
+    const std::string text =
+        itself_skipped ? fmt::format("`{}` was skipped", NameFor(planned_.plan.tasks[cause])) : why;
     events_.Send({.kind = EventKind::kSkipped,
                   .task = NameFor(task),
                   .phase = std::string(plans::NameOf(task.kind)),
                   .text = text});
-    Record({.name = LabelOf(task), .kind = std::string(plans::NameOf(task.kind)), .result = "skipped", .message = text});
+    Record({.name = LabelOf(task),
+            .kind = std::string(plans::NameOf(task.kind)),
+            .result = "skipped",
+            .message = text});
   }
 
   void RunTask(size_t id) {
     const Task& task = planned_.plan.tasks[id];
-    if (task.kind == TaskKind::kFetch) return FetchOne(engine_, DistributionOf(task), events_, cancel_);
+    if (task.kind == TaskKind::kFetch)
+      return FetchOne(engine_, DistributionOf(task), events_, cancel_);
     if (task.kind == TaskKind::kInstall) {
-      return InstallOne(engine_, planned_.images.at(task.image), DistributionOf(task), events_, cancel_);
+      return InstallOne(engine_, planned_.images.at(task.image), DistributionOf(task), events_,
+                        cancel_);
     }
-    StepRecord record = {.name = LabelOf(task), .kind = std::string(plans::NameOf(task.kind)), .result = "done"};
+    StepRecord record = {
+        .name = LabelOf(task), .kind = std::string(plans::NameOf(task.kind)), .result = "done"};
     try {
       Report(events_, NameFor(task), record.kind, [&](Event& finished) {
         const StepResult& result = RunWithRetries(id);
@@ -181,9 +192,10 @@ class PipelineRun {
         throw;
       } catch (const Error& error) {
         if (attempt == retries || error.fault() != Fault::kStep) throw;
-        events_.Send({.kind = EventKind::kNote,
-                      .task = NameFor(task),
-                      .text = fmt::format("failed, trying again ({} of {})", attempt + 1, retries)});
+        events_.Send(
+            {.kind = EventKind::kNote,
+             .task = NameFor(task),
+             .text = fmt::format("failed, trying again ({} of {})", attempt + 1, retries)});
       }
     }
   }
@@ -207,13 +219,15 @@ class PipelineRun {
     throw std::logic_error("not reached");
   }
 
-  // The task whose table an input reads: a step that ran, or the scan that brings a kept result or a source.
+  // The task whose table an input reads: a step that ran, or the scan that brings a kept result or
+  // a source.
   SharedTable TableFor(const plans::Input& input) const {
     const std::string& name = plans::NameOf(input.table);
     const bool model = std::holds_alternative<plans::StepName>(input.table);
     for (size_t id = 0; id < planned_.plan.tasks.size(); ++id) {
       const Task& task = planned_.plan.tasks[id];
-      const bool makes_table = task.kind == TaskKind::kScan || task.kind == TaskKind::kPython || task.kind == TaskKind::kSql;
+      const bool makes_table = task.kind == TaskKind::kScan || task.kind == TaskKind::kPython ||
+                               task.kind == TaskKind::kSql;
       if (!makes_table || results_[id].table == nullptr) continue;
       if (model ? task.step.text() == name : task.table.text() == name) return results_[id].table;
     }
@@ -234,8 +248,9 @@ class PipelineRun {
   StepResult RunOnce(size_t id, uint32_t attempt) {
     const Task& task = planned_.plan.tasks[id];
     const rootfs::Image& image = planned_.images.at(task.image);
-    const rootfs::Lock& lock =
-        UsesEngineEnvironment(task.kind) ? planned_.engine_locks.at(task.image) : planned_.locks.at(task.step);
+    const rootfs::Lock& lock = UsesEngineEnvironment(task.kind)
+                                   ? planned_.engine_locks.at(task.image)
+                                   : planned_.locks.at(task.step);
     const ReadyEnvironment ready = ComposeEnvironment(engine_, image, lock);
     StepTask step = BaseTask(id, attempt, ready);
     switch (task.kind) {
@@ -243,19 +258,22 @@ class PipelineRun {
       case TaskKind::kInstall:
         RUNDLET_CHECK(false);
         break;
-      case TaskKind::kScan: return Scan(task, std::move(step));
-      case TaskKind::kMaterialize: return Materialize(task, std::move(step));
+      case TaskKind::kScan:
+        return Scan(task, std::move(step));
+      case TaskKind::kMaterialize:
+        return Materialize(task, std::move(step));
       case TaskKind::kSql:
       case TaskKind::kPython:
-      case TaskKind::kExpect: return RunUserStep(task, std::move(step));
+      case TaskKind::kExpect:
+        return RunUserStep(task, std::move(step));
     }
     return {};
   }
 
   LineCallback LogOf(const Task& task) {
     const std::string name = LabelOf(task);
-    auto file = std::make_shared<base::UniqueFd>(
-        base::OpenAt(run_.dir(), fmt::format("logs/{}.log", name), O_WRONLY | O_CREAT | O_APPEND, 0600));
+    auto file = std::make_shared<base::UniqueFd>(base::OpenAt(
+        run_.dir(), fmt::format("logs/{}.log", name), O_WRONLY | O_CREAT | O_APPEND, 0600));
     return [this, name, file](std::string_view line) {
       base::WriteFd(file->get(), std::string(line) + "\n", "a step's log");
       events_.Send({.kind = EventKind::kLog, .task = name, .text = std::string(line)});
@@ -264,7 +282,8 @@ class PipelineRun {
 
   StepResult RunUserStep(const Task& task, StepTask run) {
     const plans::Step& step = *FindStep(planned_.pipeline, task.step);
-    run.kind = step.kind == plans::StepKind::kExpectation ? "expectation" : plans::NameOf(step.kind);
+    run.kind =
+        step.kind == plans::StepKind::kExpectation ? "expectation" : plans::NameOf(step.kind);
     run.file = step.place.file;
     run.function = step.function;
     run.sql = step.sql;
@@ -277,24 +296,28 @@ class PipelineRun {
       run.inputs.push_back({.argument = input.argument,
                             .model = plans::NameOf(input.table),
                             .table = TableFor(input),
-                            .columns = input.columns.has_value() ? TextsOf(*input.columns) : std::vector<std::string>{},
+                            .columns = input.columns.has_value() ? TextsOf(*input.columns)
+                                                                 : std::vector<std::string>{},
                             .all_columns = !input.columns.has_value(),
                             .filter = input.filter});
     }
-    run.output = step.kind == plans::StepKind::kExpectation ? StepOutput::kNone : StepOutput::kTable;
+    run.output =
+        step.kind == plans::StepKind::kExpectation ? StepOutput::kNone : StepOutput::kTable;
     for (const auto& [name, value] : step.environment) run.variables.emplace_back(name, value);
     run.host_network = step.network == plans::NetworkAccess::kHost;
     run.timeout = step.limits.timeout;
     StepResult result = RunStep(engine_, run, LogOf(task), cancel_);
     if (step.kind == plans::StepKind::kExpectation && !result.held.value_or(false)) {
       throw Error(Fault::kStep, fmt::format("expectation `{}` does not hold", step.name.text()))
-          .Because(result.message.empty() ? std::string("it says so without a reason") : result.message);
+          .Because(result.message.empty() ? std::string("it says so without a reason")
+                                          : result.message);
     }
     Remember(task, step, result);
     return result;
   }
 
-  // A model that is kept is remembered when its table is: until then a later run must make it again.
+  // A model that is kept is remembered when its table is: until then a later run must make it
+  // again.
   void Remember(const Task& task, const plans::Step& step, const StepResult& result) {
     for (const plans::PlannedStep& planned : planned_.plan.steps) {
       if (planned.name != step.name) continue;
@@ -305,13 +328,15 @@ class PipelineRun {
     }
     const std::lock_guard guard(mutex_);
     if (step.kind == plans::StepKind::kExpectation) return;
-    summary_.previews.push_back({step.name.text(), result.columns, result.preview, result.rows.value_or(0)});
+    summary_.previews.push_back(
+        {step.name.text(), result.columns, result.preview, result.rows.value_or(0)});
   }
 
   StepResult Scan(const Task& task, StepTask run) {
     StepSource source;
     if (task.table.empty()) {
-      const std::optional<Table> table = FindTable(engine_.store(), planned_.name, task.step.text());
+      const std::optional<Table> table =
+          FindTable(engine_.store(), planned_.name, task.step.text());
       if (!table.has_value()) {
         throw Error(Fault::kHost, fmt::format("reading the kept result of `{}`", task.step.text()))
             .Because("it was removed while it was wanted")
@@ -319,7 +344,8 @@ class PipelineRun {
       }
       const base::UniqueFd dir =
           base::OpenAt(engine_.store().dir(), table->Directory(), O_RDONLY | O_DIRECTORY);
-      for (const TableFile& file : table->files) source.files.push_back(base::OpenAt(dir.get(), file.file, O_PATH));
+      for (const TableFile& file : table->files)
+        source.files.push_back(base::OpenAt(dir.get(), file.file, O_PATH));
       source.format = "parquet";
       source.table = task.step.text();
     } else {
@@ -343,13 +369,19 @@ class PipelineRun {
     run.output = StepOutput::kParquet;
     run.inputs = {{.argument = step.name.text(),
                    .model = step.name.text(),
-                   .table = TableFor({.argument = {}, .table = step.name, .columns = {}, .filter = {}, .filter_text = {}, .filter_columns = {}}),
+                   .table = TableFor({.argument = {},
+                                      .table = step.name,
+                                      .columns = {},
+                                      .filter = {},
+                                      .filter_text = {},
+                                      .filter_columns = {}}),
                    .columns = {},
                    .filter = {}}};
     const std::string out = run.out;
     StepResult result = RunStep(engine_, run, LogOf(task), cancel_);
-    const auto planned = std::find_if(planned_.plan.steps.begin(), planned_.plan.steps.end(),
-                                      [&step](const plans::PlannedStep& one) { return one.name == step.name; });
+    const auto planned =
+        std::find_if(planned_.plan.steps.begin(), planned_.plan.steps.end(),
+                     [&step](const plans::PlannedStep& one) { return one.name == step.name; });
     const bool repeatable = planned != planned_.plan.steps.end() && !planned->always_runs;
     const Task& maker = planned_.plan.task(planned->task);
     CommitTable(engine_.store(),
@@ -360,7 +392,8 @@ class PipelineRun {
                  .rows = result.rows.value_or(0),
                  .run = run_.id(),
                  .fingerprint = repeatable ? std::optional(maker.fingerprint) : std::nullopt,
-                 .mode = step.materialize == plans::Materialize::kAppend ? CommitMode::kAppend : CommitMode::kReplace});
+                 .mode = step.materialize == plans::Materialize::kAppend ? CommitMode::kAppend
+                                                                         : CommitMode::kReplace});
     return result;
   }
 
@@ -375,16 +408,18 @@ class PipelineRun {
         summary_.errors.push_back(error);
       } catch (const std::exception& error) {
         summary_.errors.push_back(
-            Error(Fault::kBug, fmt::format("running `{}`", NameFor(planned_.plan.tasks[task_of[job]])))
+            Error(Fault::kBug,
+                  fmt::format("running `{}`", NameFor(planned_.plan.tasks[task_of[job]])))
                 .Because(error.what()));
       }
     }
-    const RunState state = cancelled                  ? RunState::kInterrupted
+    const RunState state = cancelled                 ? RunState::kInterrupted
                            : summary_.errors.empty() ? RunState::kSucceeded
-                                                      : RunState::kFailed;
+                                                     : RunState::kFailed;
     run_.Finish(state);
     if (cancelled) throw base::Cancelled("interrupted");
-    if (!summary_.errors.empty()) summary_.exit_code = static_cast<int>(summary_.errors.front().fault());
+    if (!summary_.errors.empty())
+      summary_.exit_code = static_cast<int>(summary_.errors.front().fault());
     summary_.record = run_.record();
     return std::move(summary_);
   }
@@ -394,16 +429,17 @@ class PipelineRun {
   EventBus& events_;
   const base::CancelToken* cancel_;
   Run run_;
-  std::mutex mutex_;                  // guards summary_ and the run's record
-  std::set<size_t> skipped_;          // tasks; touched under the job graph's own lock only
-  std::vector<StepResult> results_;   // by task; written by the task's thread before those that need it start
+  std::mutex mutex_;          // guards summary_ and the run's record
+  std::set<size_t> skipped_;  // tasks; touched under the job graph's own lock only
+  std::vector<StepResult>
+      results_;  // by task; written by the task's thread before those that need it start
   RunSummary summary_;
 };
 
 }  // namespace
 
-RunSummary RunPipeline(Engine& engine, const Project& project, const PlannedProject& planned, EventBus& events,
-                       const base::CancelToken* cancel) {
+RunSummary RunPipeline(Engine& engine, const Project& project, const PlannedProject& planned,
+                       EventBus& events, const base::CancelToken* cancel) {
   return PipelineRun(engine, project, planned, events, cancel).Carry();
 }
 

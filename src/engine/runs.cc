@@ -24,7 +24,8 @@ using nlohmann::json;
 
 constexpr size_t kRecordLimit = 64 << 20;
 constexpr size_t kLogLimit = 256 << 20;
-constexpr RunState kStates[] = {RunState::kRunning, RunState::kSucceeded, RunState::kFailed, RunState::kInterrupted};
+constexpr RunState kStates[] = {RunState::kRunning, RunState::kSucceeded, RunState::kFailed,
+                                RunState::kInterrupted};
 
 // Sorts by time; the end tells runs of one second apart: "20260131-154502-3fa9".
 std::string NewRunId(int64_t now) {
@@ -49,9 +50,16 @@ json ToJson(const RunRecord& run) {
                      {"rows", step.rows.has_value() ? json(*step.rows) : json()},
                      {"message", step.message}});
   }
-  return {{"version", 1},          {"id", run.id},           {"project", run.project},   {"path", run.path},
-          {"started_at", run.started_at}, {"seconds", run.seconds}, {"state", NameOf(run.state)},
-          {"id_base", run.id_base}, {"id_count", run.id_count}, {"steps", steps}};
+  return {{"version", 1},
+          {"id", run.id},
+          {"project", run.project},
+          {"path", run.path},
+          {"started_at", run.started_at},
+          {"seconds", run.seconds},
+          {"state", NameOf(run.state)},
+          {"id_base", run.id_base},
+          {"id_count", run.id_count},
+          {"steps", steps}};
 }
 
 RunRecord FromJson(const json& document) {
@@ -88,11 +96,13 @@ std::optional<RunRecord> ReadRun(store::Store& store, const std::string& id) {
   const auto file = base::TryOpenAt(dir->get(), "run.json", O_RDONLY);
   if (!file.has_value()) return std::nullopt;
   try {
-    RunRecord run = FromJson(json::parse(base::ReadFd(file->get(), kRecordLimit, "a run's record")));
+    RunRecord run =
+        FromJson(json::parse(base::ReadFd(file->get(), kRecordLimit, "a run's record")));
     if (run.state == RunState::kRunning && !IsAlive(dir->get())) run.state = RunState::kInterrupted;
     return run;
   } catch (const json::exception& error) {
-    throw Error(Fault::kHost, fmt::format("reading the record of run `{}`", id)).Because(error.what());
+    throw Error(Fault::kHost, fmt::format("reading the record of run `{}`", id))
+        .Because(error.what());
   }
 }
 
@@ -109,15 +119,20 @@ std::vector<std::string> RunIds(store::Store& store) {
 
 const char* NameOf(RunState state) {
   switch (state) {
-    case RunState::kRunning: return "running";
-    case RunState::kSucceeded: return "succeeded";
-    case RunState::kFailed: return "failed";
-    case RunState::kInterrupted: return "interrupted";
+    case RunState::kRunning:
+      return "running";
+    case RunState::kSucceeded:
+      return "succeeded";
+    case RunState::kFailed:
+      return "failed";
+    case RunState::kInterrupted:
+      return "interrupted";
   }
   return "unknown";
 }
 
-Run::Run(store::Store& store, RunRecord record) : record_(std::move(record)), begin_(std::chrono::steady_clock::now()) {
+Run::Run(store::Store& store, RunRecord record)
+    : record_(std::move(record)), begin_(std::chrono::steady_clock::now()) {
   record_.started_at = std::time(nullptr);
   record_.id = NewRunId(record_.started_at);
   base::MakeDirs(store.dir(), directory() + "/logs", 0700);
@@ -131,7 +146,8 @@ Run::Run(store::Store& store, RunRecord record) : record_(std::move(record)), be
 
 void Run::Finish(RunState state) {
   record_.state = state;
-  record_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  record_.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
   base::RemoveTree(dir_.get(), "steps");
   base::ReplaceAt(dir_.get(), "run.json", ToJson(record_).dump(1), 0600, base::Durability::kNone);
 }
@@ -161,11 +177,13 @@ RunRecord FindRun(store::Store& store, const std::string& id) {
 }
 
 std::string ReadLogs(store::Store& store, const RunRecord& run, const std::string& step) {
-  const base::UniqueFd logs = base::OpenAt(store.dir(), fmt::format("runs/{}/logs", run.id), O_RDONLY | O_DIRECTORY);
+  const base::UniqueFd logs =
+      base::OpenAt(store.dir(), fmt::format("runs/{}/logs", run.id), O_RDONLY | O_DIRECTORY);
   if (!step.empty()) {
     const std::string name = step + ".log";
     if (!base::IsPlainRelative(name) || !base::ExistsAt(logs.get(), name)) {
-      throw Error(Fault::kInvalid, fmt::format("reading the log of step `{}`", base::Printable(step)))
+      throw Error(Fault::kInvalid,
+                  fmt::format("reading the log of step `{}`", base::Printable(step)))
           .Because(fmt::format("run `{}` has none", run.id));
     }
     return base::ReadAt(logs.get(), name, kLogLimit);
@@ -173,7 +191,8 @@ std::string ReadLogs(store::Store& store, const RunRecord& run, const std::strin
   std::string text;
   for (const base::DirEntry& entry : base::ListDir(logs.get())) {
     const std::string name = entry.name.substr(0, entry.name.rfind('.'));
-    for (const std::string& line : base::Split(base::Trim(base::ReadAt(logs.get(), entry.name, kLogLimit)), '\n')) {
+    for (const std::string& line :
+         base::Split(base::Trim(base::ReadAt(logs.get(), entry.name, kLogLimit)), '\n')) {
       if (!line.empty()) text += fmt::format("{} | {}\n", name, line);
     }
   }

@@ -1,4 +1,5 @@
-// The history of runs: runs/<id>/ holds the project as it was, the record of its steps and each one's log.
+// The history of runs: runs/<id>/ holds the project as it was, the record of its steps and each
+// one's log.
 #pragma once
 
 #include <chrono>
@@ -28,17 +29,17 @@ struct StepRecord {
 struct RunRecord {
   std::string id;
   std::string project;
-  std::string path;          // of the project on the host
-  int64_t started_at = 0;    // seconds since the epoch
+  std::string path;        // of the project on the host
+  int64_t started_at = 0;  // seconds since the epoch
   double seconds = 0;
   RunState state = RunState::kRunning;
-  uint32_t id_base = 0;      // host ids of its steps: id_base .. id_base + id_count - 1
+  uint32_t id_base = 0;  // host ids of its steps: id_base .. id_base + id_count - 1
   uint32_t id_count = 0;
   std::vector<StepRecord> steps;
 };
 
-// A run in progress. Its directory is locked while this lives: a record that says "running" without a lock belongs to a
-// process that died.
+// A run in progress. Its directory is locked while this lives: a record that says "running" without
+// a lock belongs to a process that died.
 class Run {
  public:
   Run(store::Store& store, RunRecord record);
@@ -48,7 +49,8 @@ class Run {
   std::string directory() const { return "runs/" + record_.id; }
   int dir() const { return dir_.get(); }
   RunRecord& record() { return record_; }
-  // Writes the record; the directory's own scratch folders are removed. For the end, whatever it is.
+  // Writes the record; the directory's own scratch folders are removed. For the end, whatever it
+  // is.
   void Finish(RunState state);
 
  private:

@@ -36,12 +36,15 @@ base::UniqueFd NewTable(const std::string& label) {
   return table;
 }
 
-// From here on nobody can change it, whatever descriptors are left. What consumers get is a read-only description.
+// From here on nobody can change it, whatever descriptors are left. What consumers get is a
+// read-only description.
 SharedTable Seal(const base::UniqueFd& table, const std::string& label) {
-  if (fcntl(table.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+  if (fcntl(table.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
+      0) {
     base::ThrowErrno("sealing table `{}`", label);
   }
-  return std::make_shared<base::UniqueFd>(base::OpenHostPath(fmt::format("/proc/self/fd/{}", table.get()), O_RDONLY));
+  return std::make_shared<base::UniqueFd>(
+      base::OpenHostPath(fmt::format("/proc/self/fd/{}", table.get()), O_RDONLY));
 }
 
 json InputsOf(const StepTask& task) {
@@ -72,19 +75,23 @@ json RequestFor(const StepTask& task) {
   if (task.source != nullptr) {
     json paths = json::array();
     for (size_t i = 0; i < task.source->files.size(); ++i) {
-      paths.push_back(fmt::format("/rundlet/in/{}/{}.{}", task.source->table, i, task.source->format));
+      paths.push_back(
+          fmt::format("/rundlet/in/{}/{}.{}", task.source->table, i, task.source->format));
     }
     request["source"] = {{"paths", paths}, {"format", task.source->format}};
   }
   if (task.output == StepOutput::kTable) request["output"] = FileInside(task.inputs.size());
-  if (task.output == StepOutput::kParquet) request["output"] = fmt::format("/rundlet/out/{}", kParquet);
+  if (task.output == StepOutput::kParquet)
+    request["output"] = fmt::format("/rundlet/out/{}", kParquet);
   return request;
 }
 
-runtime::SandboxSpec SpecFor(Engine& engine, const ImageSandbox& sandbox, const StepTask& task, HandedMounts& handed) {
+runtime::SandboxSpec SpecFor(Engine& engine, const ImageSandbox& sandbox, const StepTask& task,
+                             HandedMounts& handed) {
   runtime::SandboxSpec spec = sandbox.Spec(runtime::ProcView::kFull);
   auto& mounts = spec.mounts.mounts;
-  handed.Add(base::OpenHostPath(engine.installation().python, O_PATH | O_DIRECTORY).get(), "/rundlet/python");
+  handed.Add(base::OpenHostPath(engine.installation().python, O_PATH | O_DIRECTORY).get(),
+             "/rundlet/python");
   if (task.source != nullptr) {
     for (size_t i = 0; i < task.source->files.size(); ++i) {
       handed.Add(task.source->files[i].get(),
@@ -116,7 +123,8 @@ runtime::SandboxSpec SpecFor(Engine& engine, const ImageSandbox& sandbox, const 
   return spec;
 }
 
-// The step's output directory belongs to its user; the mount shifts the owner into the sandbox's ids.
+// The step's output directory belongs to its user; the mount shifts the owner into the sandbox's
+// ids.
 void MakeOutDirectory(int state, const std::string& path) {
   base::MakeDirs(state, path, 0755);
   const base::UniqueFd out = base::OpenAt(state, path, O_RDONLY | O_DIRECTORY);
@@ -128,7 +136,8 @@ std::string Text(const json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-// The runner's own account of a failure: the exception, where it is in the user's files, and its hint.
+// The runner's own account of a failure: the exception, where it is in the user's files, and its
+// hint.
 [[noreturn]] void ThrowReported(const StepTask& task, const json& report) {
   const std::string file = Text(report, "file");
   const auto line = report.find("line");
@@ -137,7 +146,8 @@ std::string Text(const json& object, const char* key) {
     where = fmt::format("{}:{}: ", file, line->get<uint64_t>());
   }
   Error error = Error(Fault::kStep, fmt::format("running step `{}`", task.label))
-                    .Because(base::Printable(fmt::format("{}{}: {}", where, Text(report, "type"), Text(report, "message"))));
+                    .Because(base::Printable(fmt::format("{}{}: {}", where, Text(report, "type"),
+                                                         Text(report, "message"))));
   error.SetHint(base::Printable(Text(report, "hint")));
   throw error;
 }
@@ -148,26 +158,32 @@ StepResult ReadResult(const StepTask& task, const std::string& text) {
     return Error(Fault::kStep, fmt::format("running step `{}`", task.label))
         .Because(fmt::format("its result is malformed: {}", what));
   };
-  if (!document.is_object() || !document.contains("ok") || !document["ok"].is_boolean()) throw malformed("no `ok`");
+  if (!document.is_object() || !document.contains("ok") || !document["ok"].is_boolean())
+    throw malformed("no `ok`");
   if (!document["ok"].get<bool>()) {
     const json report = document.value("error", json::object());
     ThrowReported(task, report.is_object() ? report : json::object());
   }
   StepResult result;
-  if (const auto rows = document.find("rows"); rows != document.end() && rows->is_number_unsigned()) {
+  if (const auto rows = document.find("rows");
+      rows != document.end() && rows->is_number_unsigned()) {
     result.rows = rows->get<uint64_t>();
   }
-  if (const auto bytes = document.find("bytes"); bytes != document.end() && bytes->is_number_unsigned()) {
+  if (const auto bytes = document.find("bytes");
+      bytes != document.end() && bytes->is_number_unsigned()) {
     result.bytes = bytes->get<uint64_t>();
   }
-  if (const auto columns = document.find("columns"); columns != document.end() && columns->is_array()) {
+  if (const auto columns = document.find("columns");
+      columns != document.end() && columns->is_array()) {
     if (columns->size() > kMaxColumns) throw malformed("too many columns");
     for (const json& column : *columns) {
       if (!column.is_object()) throw malformed("a column is no object");
-      result.columns.emplace_back(base::Printable(Text(column, "name")), base::Printable(Text(column, "type")));
+      result.columns.emplace_back(base::Printable(Text(column, "name")),
+                                  base::Printable(Text(column, "type")));
     }
   }
-  if (const auto preview = document.find("preview"); preview != document.end() && preview->is_array()) {
+  if (const auto preview = document.find("preview");
+      preview != document.end() && preview->is_array()) {
     result.preview = preview->dump(-1, ' ', false, json::error_handler_t::replace);
   }
   if (const auto held = document.find("held"); held != document.end() && held->is_boolean()) {
@@ -180,14 +196,17 @@ StepResult ReadResult(const StepTask& task, const std::string& text) {
 Error EndedWithoutResult(const StepTask& task, const runtime::Outcome& outcome) {
   Error error(Fault::kStep, fmt::format("running step `{}`", task.label));
   if (outcome.end == runtime::Outcome::End::kExited) {
-    return std::move(error).Because(fmt::format("it left with code {} and without a result", outcome.code));
+    return std::move(error).Because(
+        fmt::format("it left with code {} and without a result", outcome.code));
   }
-  return std::move(error).Because(fmt::format("it was killed by signal {} ({})", outcome.code, strsignal(outcome.code)));
+  return std::move(error).Because(
+      fmt::format("it was killed by signal {} ({})", outcome.code, strsignal(outcome.code)));
 }
 
 }  // namespace
 
-StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log, const base::CancelToken* cancel) {
+StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log,
+                   const base::CancelToken* cancel) {
   const auto begin = std::chrono::steady_clock::now();
   const int state = engine.store().dir();
   MakeOutDirectory(state, task.out);
@@ -215,7 +234,8 @@ StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log
   const auto file = base::TryOpenAt(out.get(), "result.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!file.has_value()) throw EndedWithoutResult(task, outcome);
   StepResult result = ReadResult(task, base::ReadFd(file->get(), kResultLimit, "a step's result"));
-  if (outcome.end != runtime::Outcome::End::kExited || outcome.code != 0) throw EndedWithoutResult(task, outcome);
+  if (outcome.end != runtime::Outcome::End::kExited || outcome.code != 0)
+    throw EndedWithoutResult(task, outcome);
   if (table.valid()) result.table = Seal(table, task.label);
   result.peak_memory = outcome.peak_memory;
   result.duration = std::chrono::steady_clock::now() - begin;

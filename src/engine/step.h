@@ -19,8 +19,8 @@
 
 namespace rundlet::engine {
 
-// A table between steps: one Arrow IPC file in shared memory, sealed once its step has ended. Everybody maps the same
-// pages; the memory is gone with the last descriptor.
+// A table between steps: one Arrow IPC file in shared memory, sealed once its step has ended.
+// Everybody maps the same pages; the memory is gone with the last descriptor.
 using SharedTable = std::shared_ptr<base::UniqueFd>;
 
 struct StepInput {
@@ -29,7 +29,7 @@ struct StepInput {
   SharedTable table;
   std::vector<std::string> columns;  // with `all_columns` false
   bool all_columns = true;
-  std::string filter;                // JSON of a FILTER; empty: none
+  std::string filter;  // JSON of a FILTER; empty: none
 };
 
 // A file that a scan reads: of the host, opened by its user, or of the state directory.
@@ -42,7 +42,7 @@ struct StepSource {
 enum class StepOutput { kNone, kTable, kParquet };
 
 struct StepTask {
-  std::string kind;   // of the runner: "python", "sql", "expectation", "scan", "materialize", "head"
+  std::string kind;  // of the runner: "python", "sql", "expectation", "scan", "materialize", "head"
   std::string label;  // for people and for the log's file name
   const rootfs::Image* image = nullptr;
   const rootfs::Environment* environment = nullptr;
@@ -74,8 +74,10 @@ struct StepResult {
   std::chrono::nanoseconds duration{0};
 };
 
-// Runs it to its end. `log` gets each line of its output streams. Throws base::Error (kStep) that says what failed, with
-// the user's file and line where there is one; base::Error (kHost, kBug); Cancelled.
-StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log, const base::CancelToken* cancel);
+// Runs it to its end. `log` gets each line of its output streams. Throws base::Error (kStep) that
+// says what failed, with the user's file and line where there is one; base::Error (kHost, kBug);
+// Cancelled.
+StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log,
+                   const base::CancelToken* cancel);
 
 }  // namespace rundlet::engine

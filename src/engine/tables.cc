@@ -23,7 +23,8 @@ constexpr int kVersion = 1;
 json ToJson(const Table& table) {
   json files = json::array();
   for (const TableFile& file : table.files) {
-    files.push_back({{"file", file.file}, {"rows", file.rows}, {"bytes", file.bytes}, {"run", file.run}});
+    files.push_back(
+        {{"file", file.file}, {"rows", file.rows}, {"bytes", file.bytes}, {"run", file.run}});
   }
   return {{"version", kVersion},
           {"columns", table.columns},
@@ -36,7 +37,11 @@ json ToJson(const Table& table) {
 Table FromJson(const std::string& project, const std::string& name, const std::string& text) {
   try {
     const json document = json::parse(text);
-    Table table = {.project = project, .name = name, .columns = document.at("columns"), .files = {}, .fingerprint = {}};
+    Table table = {.project = project,
+                   .name = name,
+                   .columns = document.at("columns"),
+                   .files = {},
+                   .fingerprint = {}};
     for (const json& file : document.at("files")) {
       table.files.push_back({file.at("file"), file.at("rows"), file.at("bytes"), file.at("run")});
     }
@@ -46,7 +51,8 @@ Table FromJson(const std::string& project, const std::string& name, const std::s
     table.updated_at = document.at("updated_at");
     return table;
   } catch (const json::exception& error) {
-    throw base::Error(base::Fault::kHost, fmt::format("reading the record of table `{}`", name)).Because(error.what());
+    throw base::Error(base::Fault::kHost, fmt::format("reading the record of table `{}`", name))
+        .Because(error.what());
   }
 }
 
@@ -61,8 +67,9 @@ base::UniqueFd LockTable(int dir) {
 
 void RemoveUnlisted(int dir, const Table& table) {
   for (const base::DirEntry& entry : base::ListDir(dir)) {
-    const bool listed = std::any_of(table.files.begin(), table.files.end(),
-                                    [&entry](const TableFile& file) { return file.file == entry.name; });
+    const bool listed =
+        std::any_of(table.files.begin(), table.files.end(),
+                    [&entry](const TableFile& file) { return file.file == entry.name; });
     if (!listed && entry.name.ends_with(".parquet")) base::RemoveTree(dir, entry.name);
   }
 }
@@ -83,7 +90,8 @@ uint64_t Table::bytes() const {
 
 std::string Table::Directory() const { return fmt::format("tables/{}/{}", project, name); }
 
-std::optional<Table> FindTable(store::Store& store, const std::string& project, const std::string& name) {
+std::optional<Table> FindTable(store::Store& store, const std::string& project,
+                               const std::string& name) {
   const std::string path = fmt::format("tables/{}/{}/table.json", project, name);
   if (!base::IsPlainRelative(path)) return std::nullopt;
   const auto file = base::TryOpenAt(store.dir(), path, O_RDONLY);
@@ -95,19 +103,25 @@ std::vector<Table> ListTables(store::Store& store) {
   std::vector<Table> tables;
   for (const base::DirEntry& project : base::ListDir(store.dir(), "tables")) {
     for (const base::DirEntry& name : base::ListDir(store.dir(), "tables/" + project.name)) {
-      if (std::optional<Table> table = FindTable(store, project.name, name.name)) tables.push_back(*std::move(table));
+      if (std::optional<Table> table = FindTable(store, project.name, name.name))
+        tables.push_back(*std::move(table));
     }
   }
   return tables;
 }
 
 Table CommitTable(store::Store& store, const NewContent& content) {
-  Table table = {.project = content.project, .name = content.name, .columns = {}, .files = {}, .fingerprint = {}};
+  Table table = {.project = content.project,
+                 .name = content.name,
+                 .columns = {},
+                 .files = {},
+                 .fingerprint = {}};
   base::MakeDirs(store.dir(), table.Directory(), 0700);
   const base::UniqueFd dir = base::OpenAt(store.dir(), table.Directory(), O_RDONLY | O_DIRECTORY);
   const base::UniqueFd lock = LockTable(dir.get());
   if (content.mode == CommitMode::kAppend) {
-    if (std::optional<Table> before = FindTable(store, content.project, content.name)) table = *std::move(before);
+    if (std::optional<Table> before = FindTable(store, content.project, content.name))
+      table = *std::move(before);
   }
   const base::UniqueFd file = base::OpenAt(store.dir(), content.source, O_RDONLY | O_NOFOLLOW);
   struct stat info;

@@ -1,8 +1,8 @@
 // The catalog of results: tables that outlive their run, as Parquet files.
 //
-// tables/<project>/<table>/table.json is the truth: it lists the files of the current content and is replaced atomically
-// after they are on disk. A crash leaves the old content or the new one; files that no table.json lists are removed by
-// the next commit.
+// tables/<project>/<table>/table.json is the truth: it lists the files of the current content and
+// is replaced atomically after they are on disk. A crash leaves the old content or the new one;
+// files that no table.json lists are removed by the next commit.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,9 @@ struct Table {
   std::string name;
   std::vector<std::pair<std::string, std::string>> columns;  // name, type
   std::vector<TableFile> files;
-  std::optional<base::Digest> fingerprint;  // of the step that made all of it; absent after an append
-  int64_t updated_at = 0;                   // seconds since the epoch
+  std::optional<base::Digest>
+      fingerprint;         // of the step that made all of it; absent after an append
+  int64_t updated_at = 0;  // seconds since the epoch
 
   uint64_t rows() const;
   uint64_t bytes() const;
@@ -38,11 +39,13 @@ struct Table {
 };
 
 std::vector<Table> ListTables(store::Store& store);  // by project and name
-std::optional<Table> FindTable(store::Store& store, const std::string& project, const std::string& name);
+std::optional<Table> FindTable(store::Store& store, const std::string& project,
+                               const std::string& name);
 
 enum class CommitMode { kReplace, kAppend };
 
-// What a materialize task brings. `source` is a regular file (relative to the state directory) that is moved.
+// What a materialize task brings. `source` is a regular file (relative to the state directory) that
+// is moved.
 struct NewContent {
   std::string project;
   std::string name;

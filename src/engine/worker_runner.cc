@@ -23,9 +23,11 @@ constexpr size_t kErrorTail = 4096;
 constexpr size_t kMaxChain = 16;
 constexpr size_t kMaxText = 8192;
 
-// What a worker says of an error is outsiders' text in part: bounded, and without control characters.
+// What a worker says of an error is outsiders' text in part: bounded, and without control
+// characters.
 std::string SafeText(const json& value) {
-  return base::Printable(value.is_string() ? value.get<std::string>().substr(0, kMaxText) : std::string());
+  return base::Printable(value.is_string() ? value.get<std::string>().substr(0, kMaxText)
+                                           : std::string());
 }
 
 Error ErrorFromWorker(const json& document) {
@@ -51,7 +53,8 @@ class Conversation {
     if (size_ > job_.answer_limit) return;  // remembered by size_; told in Finish
     const json document = json::parse(line, nullptr, false);
     if (!document.is_object()) return;
-    if (const auto progress = document.find("progress"); progress != document.end() && progress->is_object()) {
+    if (const auto progress = document.find("progress");
+        progress != document.end() && progress->is_object()) {
       if (progress_) {
         progress_({.item = progress->value("item", uint64_t{0}),
                    .done = progress->value("done", uint64_t{0}),
@@ -72,8 +75,10 @@ class Conversation {
     }
     const bool exited = outcome.end == runtime::Outcome::End::kExited;
     if (!exited || outcome.code != 0 || !answer_.has_value()) {
-      Error error = Error(exited ? Fault::kBug : Fault::kHost, fmt::format("running worker `{}`", job_.command))
-                        .Because(exited ? fmt::format("it ended with code {} and without an answer", outcome.code)
+      Error error = Error(exited ? Fault::kBug : Fault::kHost,
+                          fmt::format("running worker `{}`", job_.command))
+                        .Because(exited ? fmt::format("it ended with code {} and without an answer",
+                                                      outcome.code)
                                         : fmt::format("it was killed by signal {}", outcome.code));
       if (!errors.empty()) error.Because(base::Printable(base::Trim(errors)));
       throw error;
@@ -91,10 +96,12 @@ class Conversation {
 
 }  // namespace
 
-WorkerRunner::WorkerRunner(const Config& config, const std::string& program, runtime::Launcher& launcher)
+WorkerRunner::WorkerRunner(const Config& config, const std::string& program,
+                           runtime::Launcher& launcher)
     : config_(config), program_(base::OpenHostPath(program, O_PATH)), launcher_(launcher) {}
 
-std::string WorkerRunner::Run(const rootfs::WorkerJob& job, const rootfs::ProgressCallback& progress,
+std::string WorkerRunner::Run(const rootfs::WorkerJob& job,
+                              const rootfs::ProgressCallback& progress,
                               const base::CancelToken* cancel) {
   HandedMounts handed;
   runtime::SandboxSpec spec;
@@ -106,8 +113,8 @@ std::string WorkerRunner::Run(const rootfs::WorkerJob& job, const rootfs::Progre
   spec.argv = {"rundlet-worker", job.command};
   spec.environment = {{"LANG", "C.UTF-8"}, {"PATH", "/usr/bin"}};
   spec.ids = config_.ids;
-  // Root of its own user namespace only: what it creates in an id-shifted staging directory belongs to root on disk.
-  // Without the unpacker's privilege it has no capability even there.
+  // Root of its own user namespace only: what it creates in an id-shifted staging directory belongs
+  // to root on disk. Without the unpacker's privilege it has no capability even there.
   spec.uid = 0;
   spec.gid = 0;
   spec.network = job.network;
@@ -118,9 +125,10 @@ std::string WorkerRunner::Run(const rootfs::WorkerJob& job, const rootfs::Progre
   const base::UniqueFd request = base::MemoryFile("rundlet-request", job.request);
   Conversation conversation(job, progress);
   Tail errors(kErrorTail);
-  const OutputSinks sinks = {.standard_output = [&](std::string_view line) { conversation.AddLine(line); },
-                             .standard_error = [&](std::string_view line) { errors.AddLine(line); },
-                             .line_limit = job.answer_limit};
+  const OutputSinks sinks = {
+      .standard_output = [&](std::string_view line) { conversation.AddLine(line); },
+      .standard_error = [&](std::string_view line) { errors.AddLine(line); },
+      .line_limit = job.answer_limit};
   const runtime::Outcome outcome = RunCaptured(launcher_,
                                                {.spec = &checked,
                                                 .standard_input = request.get(),

@@ -55,7 +55,7 @@ def built_image(name: str) -> Path:
 
 
 def import_image(driver: Rundlet, name: str) -> None:
-    driver.ok("image", "import", built_image(name), "--name", name, timeout=300)
+    driver.ok("image", "import", name, built_image(name), timeout=300)
 
 
 def small_wheels() -> list[Wheel]:
@@ -183,6 +183,12 @@ def rundlet(state_directory: Path, no_leaks: Allowance, request: pytest.FixtureR
     if "index" in request.fixturenames:
         environment["RUNDLET_INDEX"] = request.getfixturevalue("index").url
     return Rundlet(state_directory, environment=environment)
+
+
+@pytest.fixture
+def warm(shared_state: Rundlet, index: PackageIndex, no_leaks: Allowance) -> Rundlet:
+    """The shared state with the test's own `index`: nothing is locked from it yet."""
+    return shared_state.with_environment(RUNDLET_INDEX=index.url)
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ def temporary_files(state: Path) -> frozenset[str]:
     found: set[str] = set()
     staging = state / "staging"
     if staging.is_dir():
-        found.update(str(entry) for entry in staging.iterdir())
+        found.update(str(entry) for entry in staging.iterdir() if entry.name != ".lock")  # the lock stays
     for folder, names, files in os.walk(state):
         depth = Path(folder).relative_to(state).parts
         if len(depth) >= 2:  # what lies deeper is the content of layers and packages

@@ -6,7 +6,8 @@ namespace rundlet::base {
 namespace {
 
 TEST(Digest, OfKnownInput) {
-  EXPECT_EQ(Digest::Of("abc").hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(Digest::Of("abc").hex(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 TEST(Digest, ParsesOnlyCanonicalText) {

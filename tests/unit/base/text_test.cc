@@ -23,9 +23,7 @@ TEST(Text, SuggestsOnlyCloseWords) {
   EXPECT_EQ(ClosestWord("zzz", {"flights", "delays"}), "");
 }
 
-TEST(Text, PrintableRemovesEscapes) {
-  EXPECT_EQ(Printable("a\x1b[31mb\n\tc\r"), "a?[31mb\n\tc?");
-}
+TEST(Text, PrintableRemovesEscapes) { EXPECT_EQ(Printable("a\x1b[31mb\n\tc\r"), "a?[31mb\n\tc?"); }
 
 }  // namespace
 }  // namespace rundlet::base
