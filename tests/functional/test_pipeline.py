@@ -1,0 +1,266 @@
+"""`rundlet run` and `plan` on small projects: results, what is kept, what is refused, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.rundlet import Rundlet
+
+SETTINGS = """
+[project]
+name = "small"
+
+[python]
+version = "3.11"
+pip = ["pyarrow==22.0.0"]
+
+[images]
+"3.11" = "python-3.11"
+
+[parameters.limit]
+type = "int"
+default = 3
+"""
+
+PIPELINE = """
+import rundlet
+
+
+@rundlet.model()
+@rundlet.python("3.11", pip={"tiny": "1.0"})
+def numbers(limit=rundlet.Parameter("limit")):
+    import pyarrow
+    import tiny
+
+    print("tiny", tiny.__version__)
+    return pyarrow.table({"n": list(range(limit))})
+
+
+@rundlet.model(materialize="replace")
+@rundlet.python("3.11")
+def squares(numbers=rundlet.Model("numbers")):
+    import pyarrow
+
+    return pyarrow.table({"square": [n * n for n in numbers["n"].to_pylist()]})
+
+
+@rundlet.expectation()
+@rundlet.python("3.11")
+def squares_are_positive(squares=rundlet.Model("squares")):
+    return rundlet.expect.values_between(squares, "square", 0, 1000)
+"""
+
+TOTAL = "-- rundlet: materialize=replace\nSELECT sum(n) AS total FROM numbers\n"
+
+
+def write(project: Path, pipeline: str = PIPELINE, **more: str) -> Path:
+    (project / "rundlet.toml").write_text(SETTINGS)
+    (project / "pipeline.py").write_text(pipeline)
+    for name, text in more.items():
+        (project / f"{name}.sql").write_text(text)
+    return project
+
+
+def results(document: dict[str, Any]) -> dict[str, str]:
+    return {step["name"]: step["result"] for step in document["steps"]}
+
+
+def models(*functions: str) -> str:
+    """A pipeline of bodies: `name(arguments): body`."""
+    parts = ["import rundlet\n"]
+    for function in functions:
+        parts.append(f'@rundlet.model()\n@rundlet.python("3.11")\ndef {function}\n')
+    return "\n\n".join(parts)
+
+
+def line_of(project: Path, text: str) -> int:
+    lines = (project / "pipeline.py").read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+def test_first_and_second_run(shared_state: Rundlet, project: Path) -> None:
+    write(project, total=TOTAL)
+    first = shared_state.json("run", project)
+    assert first["state"] == "done"
+    assert {step["result"] for step in first["steps"]} == {"done"}
+    assert first["previews"]["squares"]["rows"] == [[0], [1], [4]]
+    assert first["previews"]["total"]["rows"] == [[3]]
+    second = shared_state.json("run", project)
+    assert second["packages"]["installed"] == 0
+    assert second["packages"]["resolved"] == 0
+    assert second["packages"]["fetched"] == 0
+    steps = results(second)
+    kept = {name: steps[name] for name in ("numbers", "squares", "total", "squares_are_positive")}
+    assert set(kept.values()) <= {"cached", "not-needed"}, steps
+
+    # The history and the tables of these two runs
+    runs = [run for run in shared_state.json("runs", "ls") if run["path"] == str(project)]
+    assert [run["id"] for run in runs] == [second["run"], first["run"]]
+    shown = shared_state.json("runs", "show", first["run"])
+    assert shown["state"] == "done"
+    assert results(shown) == results(first)
+    assert "tiny 1.0" in shared_state.ok("runs", "logs", first["run"], "numbers").out
+    tables = {table["name"]: table for table in shared_state.json("table", "ls")}
+    assert tables["squares"]["rows"] == 3
+    head = shared_state.json("table", "head", "squares", "-n", "2")
+    assert head["rows"] == [[0], [1]]
+    assert head["total_rows"] == 3
+
+
+def test_changed_pin_installs_only_that(shared_state: Rundlet, project: Path) -> None:
+    write(project)
+    shared_state.ok("run", project, "--param", "limit=4")
+    write(project, PIPELINE.replace('"tiny": "1.0"', '"tiny": "2.0"'))
+    before = {row["key"] for row in shared_state.json("package", "ls")}
+    done = shared_state.json("run", project, "--param", "limit=4")
+    new = [row["name"] for row in shared_state.json("package", "ls") if row["key"] not in before]
+    assert set(new) <= {"tiny"}
+    assert done["packages"]["installed"] == len(new)
+    assert results(done)["numbers"] == "done"
+    assert results(done)["squares"] in ("done", "cached")
+
+
+def test_parameter(shared_state: Rundlet, project: Path) -> None:
+    write(project, total=TOTAL)
+    done = shared_state.json("run", project, "--param", "limit=5")
+    assert done["previews"]["total"]["rows"] == [[10]]
+
+
+@pytest.mark.parametrize("wrong", ["limit=x", "nothing=1", "limit"])
+def test_wrong_parameter(shared_state: Rundlet, project: Path, wrong: str) -> None:
+    write(project)
+    done = shared_state("run", project, "--param", wrong).check(2)
+    assert wrong.partition("=")[0] in done.err
+
+
+def test_only(shared_state: Rundlet, project: Path) -> None:
+    write(project, total=TOTAL)
+    done = shared_state.json("run", project, "--only", "total")
+    assert "squares" not in results(done)
+    assert done["previews"]["total"]["rows"] == [[3]]
+
+
+def test_only_of_an_unknown_model(shared_state: Rundlet, project: Path) -> None:
+    write(project)
+    assert "`nowhere`" in shared_state("run", project, "--only", "nowhere").check(2).err
+
+
+def test_no_cache(shared_state: Rundlet, project: Path) -> None:
+    write(project)
+    shared_state.ok("run", project)
+    done = shared_state.json("run", project, "--no-cache")
+    assert {step["result"] for step in done["steps"]} == {"done"}
+    assert done["packages"]["installed"] == 0
+
+
+def test_plan(shared_state: Rundlet, project: Path) -> None:
+    write(project, total=TOTAL)
+    text = shared_state.ok("-o", "json", "plan", project).out
+    for name in ("numbers", "squares", "total", "squares_are_positive"):
+        assert f'"{name}"' in text
+    text = shared_state.ok("plan", project).out
+    assert "numbers" in text
+    assert shared_state.ok("run", project, "--dry-run").out
+    assert not [run for run in shared_state.json("runs", "ls") if run["path"] == str(project)]
+
+
+FAILING = models(
+    "broken():\n    raise ValueError('on purpose')",
+    "dependant(broken=rundlet.Model('broken')):\n    return broken",
+    "bystander():\n    import pyarrow\n    return pyarrow.table({'x': [1]})",
+)
+
+
+def test_failing_step(shared_state: Rundlet, project: Path) -> None:
+    write(project, FAILING)
+    done = shared_state("run", project).check(1)
+    assert "broken" in done.err
+    assert "ValueError: on purpose" in done.err
+    place = line_of(project, "on purpose")
+    assert f"pipeline.py:{place}" in done.err or f'pipeline.py", line {place}' in done.err
+    steps = results(shared_state.json("runs", "show", "last"))
+    assert steps["broken"] == "failed"
+    assert steps["dependant"] == "skipped"
+    assert steps["bystander"] == "done"
+
+
+def test_expectation_that_does_not_hold(shared_state: Rundlet, project: Path) -> None:
+    write(project, PIPELINE.replace("0, 1000", "5, 1000"))
+    done = shared_state("run", project).check(1)
+    assert "squares_are_positive" in done.err
+
+
+REFUSED = {
+    "syntax error": ("import rundlet\n\ndef f(:\n", "def f("),
+    "cycle": (
+        models("a(b=rundlet.Model('b')):\n    return b", "b(a=rundlet.Model('a')):\n    return a"),
+        "def a(",
+    ),
+    "two models of one name": (models("twin():\n    return 1", "twin():\n    return 2"), "def twin("),
+    "dynamic decorator": (
+        "import rundlet\n\nPINS = {'tiny': str(1 + 1)}\n\n\n"
+        "@rundlet.model()\n@rundlet.python('3.11', pip=PINS)\ndef f():\n    return 1\n",
+        "pip=PINS",
+    ),
+    "missing input": (models("f(gone=rundlet.Model('gone')):\n    return gone"), "def f("),
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_invalid_pipeline(shared_state: Rundlet, project: Path, fault: str) -> None:
+    text, where = REFUSED[fault]
+    write(project, text)
+    done = shared_state("run", project).check(2)
+    assert "error: " in done.err
+    assert f"pipeline.py:{line_of(project, where)}" in done.err, done.err
+    if fault == "two models of one name":
+        assert done.err.count("pipeline.py:") >= 2, done.err
+    assert not [run for run in shared_state.json("runs", "ls") if run["path"] == str(project)]
+
+
+def test_invalid_sql(shared_state: Rundlet, project: Path) -> None:
+    write(project, total="SELECT FROM WHERE\n")
+    done = shared_state("run", project).check(2)
+    assert "total.sql" in done.err
+
+
+def test_unknown_package_of_a_step(shared_state: Rundlet, project: Path) -> None:
+    write(project, PIPELINE.replace('"tiny": "1.0"', '"no-such-distribution": "1.0"'))
+    done = shared_state("run", project).check(2)
+    assert "no-such-distribution" in done.err
+    assert "numbers" in done.err
+
+
+def test_image_that_is_not_there(shared_state: Rundlet, project: Path) -> None:
+    write(project)
+    (project / "rundlet.toml").write_text(SETTINGS.replace('"python-3.11"', '"nowhere"'))
+    assert "`nowhere`" in shared_state("run", project).check(2).err
+
+
+def test_folder_without_a_project(shared_state: Rundlet, project: Path) -> None:
+    assert shared_state("run", project).check(2).err.startswith("error: ")
+
+
+def test_unknown_run_and_table(shared_state: Rundlet) -> None:
+    assert "`nothing`" in shared_state("runs", "show", "nothing").check(2).err
+    assert "`nothing`" in shared_state("table", "head", "nothing").check(2).err
+
+
+def test_interrupted_run(shared_state: Rundlet, project: Path) -> None:
+    write(project, models("slow():\n    import time\n    print('asleep', flush=True)\n    time.sleep(600)"))
+    shared_state.ok("plan", project)
+    with shared_state.start("run", project) as process:
+        assert process.stderr is not None
+        seen, deadline = b"", time.monotonic() + 60
+        while b"asleep" not in seen and time.monotonic() < deadline:
+            line = process.stderr.readline()
+            assert line, seen
+            seen += line
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    (run,) = [run for run in shared_state.json("runs", "ls") if run["path"] == str(project)]
+    assert run["state"] != "done"
