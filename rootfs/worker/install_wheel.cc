@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -208,13 +209,21 @@ class Installer {
   }
 
   OutputFile Create(const std::string& path, bool executable) {
-    const size_t slash = path.rfind('/');
-    if (slash != path.npos) {
-      const std::string folder = path.substr(0, slash);
-      if (folders_.insert(folder).second) base::MakeDirs(out_, folder);
-    }
     if (!paths_.insert(path).second) Refuse(path, "two files of the wheel are installed there");
+    if (const size_t slash = path.rfind('/'); slash != path.npos) {
+      MakeFolder(path.substr(0, slash), path);
+    }
     return {out_, path, executable};
+  }
+
+  // Every folder is made once, by us: no link can be on the way, and an existing name is a file.
+  void MakeFolder(const std::string& folder, const std::string& path) {
+    if (!folders_.insert(folder).second) return;
+    const size_t slash = folder.rfind('/');
+    if (slash != folder.npos) MakeFolder(folder.substr(0, slash), path);
+    if (mkdirat(out_, folder.c_str(), 0755) == 0) return;
+    if (errno == EEXIST) Refuse(path, fmt::format("`{}` is a file of the wheel", folder));
+    base::ThrowErrno("creating directory `{}`", folder);
   }
 
   void Write(const std::string& path, std::string_view bytes, bool executable) {

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from support import leaks
 from support.rundlet import Rundlet
 
@@ -93,7 +94,9 @@ def test_arguments_arrive_as_given(shared_state: Rundlet) -> None:
 
 
 def test_environment_variables(shared_state: Rundlet) -> None:
-    out = run(shared_state, "--env", "A=1", "--env", "B=x=y z", "--env", "C=", "--", "sh", "-c", "echo $A,$B,${C-unset}")
+    out = run(
+        shared_state, "--env", "A=1", "--env", "B=x=y z", "--env", "C=", "--", "sh", "-c", "echo $A,$B,${C-unset}"
+    )
     assert out == "1,x=y z,\n"
 
 
@@ -239,17 +242,31 @@ def test_signal_can_be_handled_inside(shared_state: Rundlet) -> None:
         assert process.wait(30) == 9
 
 
-def test_killed_rundlet_takes_the_sandbox_along(shared_state: Rundlet) -> None:
-    states = [shared_state.state]
-    before = leaks.processes(states)
-    with shared_state.start("exec", *IMAGE, "--", "python3", "-c", WAITING) as process:
+def processes_with(marker: str) -> frozenset[leaks.Process]:
+    """The processes that have this text among their arguments, in whatever namespace they are."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            arguments = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if marker.encode() in arguments:
+            found.add(leaks._process(int(folder.name)))
+    return frozenset(process for process in found if process is not None)
+
+
+def test_killed_rundlet_takes_the_sandbox_along(shared_state: Rundlet, tmp_path: Path) -> None:
+    marker = f"of {tmp_path}"
+    with shared_state.start("exec", *IMAGE, "--", "python3", "-c", f"{WAITING}  # {marker}") as process:
         assert read_line(process) == "ready\n"
-        new = leaks.processes(states) - before
-        assert any(item.name.startswith("python3") for item in new), new
+        running = processes_with(marker)
+        assert len(running) >= 2, running  # rundlet and the command
         process.kill()
         process.wait(30)
-        leaks.wait_for_exit(new, time.monotonic() + 10)
-        assert not (leaks.processes(states) & new)
+        leaks.wait_for_exit(running, time.monotonic() + 10)
+        assert not processes_with(marker)
     # And nothing of it is in the way of the next.
     assert run(shared_state, "--", "echo", "next") == "next\n"
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
+
 from support.index import PackageIndex
 from support.rundlet import Result, Rundlet
 from support.wheels import Wheel, module
@@ -222,6 +227,26 @@ def test_index_that_fails(warm: Rundlet, index: PackageIndex) -> None:
     index.add(module("failing"))
     index.fault("/simple/failing/", status=500)
     assert "failing" in refused(warm, "failing")
+
+
+@pytest.mark.parametrize("phase", ["resolving", "downloading"])
+def test_interrupted(warm: Rundlet, index: PackageIndex, phase: str) -> None:
+    name = f"slow-{phase}"
+    path = index.add(module(name))
+    if phase == "resolving":
+        path = f"/simple/{name}/"
+    index.fault(path, stall=60)
+    with warm.start("exec", *IMAGE, "--with", name, "--", "echo", "ran") as process:
+        deadline = time.monotonic() + 60
+        while not index.count(path) and time.monotonic() < deadline:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)
+        assert index.count(path)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert out == b""
+    assert installed(warm, name) == []
 
 
 def test_packages_listed_in_text(shared_state: Rundlet) -> None:

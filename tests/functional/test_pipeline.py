@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.rundlet import Rundlet
 
 SETTINGS = """
@@ -54,7 +55,7 @@ def squares_are_positive(squares=rundlet.Model("squares")):
     return rundlet.expect.values_between(squares, "square", 0, 1000)
 """
 
-TOTAL = "-- rundlet: materialize=replace\nSELECT sum(n) AS total FROM numbers\n"
+TOTAL = "-- rundlet: materialize=replace\nSELECT CAST(sum(n) AS BIGINT) AS total FROM numbers\n"
 
 
 def write(project: Path, pipeline: str = PIPELINE, **more: str) -> Path:
@@ -85,7 +86,7 @@ def line_of(project: Path, text: str) -> int:
 def test_first_and_second_run(shared_state: Rundlet, project: Path) -> None:
     write(project, total=TOTAL)
     first = shared_state.json("run", project)
-    assert first["state"] == "done"
+    assert first["state"] == "succeeded"
     assert {step["result"] for step in first["steps"]} == {"done"}
     assert first["previews"]["squares"]["rows"] == [[0], [1], [4]]
     assert first["previews"]["total"]["rows"] == [[3]]
@@ -101,7 +102,7 @@ def test_first_and_second_run(shared_state: Rundlet, project: Path) -> None:
     runs = [run for run in shared_state.json("runs", "ls") if run["path"] == str(project)]
     assert [run["id"] for run in runs] == [second["run"], first["run"]]
     shown = shared_state.json("runs", "show", first["run"])
-    assert shown["state"] == "done"
+    assert shown["state"] == "succeeded"
     assert results(shown) == results(first)
     assert "tiny 1.0" in shared_state.ok("runs", "logs", first["run"], "numbers").out
     tables = {table["name"]: table for table in shared_state.json("table", "ls")}
@@ -263,4 +264,4 @@ def test_interrupted_run(shared_state: Rundlet, project: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     (run,) = [run for run in shared_state.json("runs", "ls") if run["path"] == str(project)]
-    assert run["state"] != "done"
+    assert run["state"] == "interrupted"

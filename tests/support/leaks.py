@@ -81,11 +81,26 @@ def _link(path: str) -> str:
         return ""
 
 
+def _of_others(pid: int) -> bool:
+    """Started by a living program that is neither ours nor this one: someone else's use of rundlet."""
+    while True:
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            return False
+        pid = int(text[text.rindex(")") + 2 :].split()[1])
+        if pid <= 1 or pid == os.getpid():
+            return False
+        exe = _link(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+        if os.path.basename(exe) not in OUR_PROGRAMS and not exe.startswith("/memfd:rundlet"):
+            return True
+
+
 def _belongs(pid: int, states: Sequence[str]) -> bool:
     """By program, or by using something in one of the state directories."""
     program = os.path.basename(_link(f"/proc/{pid}/exe").removesuffix(" (deleted)"))
     if program in OUR_PROGRAMS or _link(f"/proc/{pid}/exe").startswith("/memfd:rundlet"):
-        return True
+        return not _of_others(pid)
     if not states or pid == os.getpid():
         return False
     places = [_link(f"/proc/{pid}/exe"), _link(f"/proc/{pid}/cwd"), _link(f"/proc/{pid}/root")]

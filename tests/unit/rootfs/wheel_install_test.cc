@@ -52,6 +52,7 @@ TEST_F(WheelInstall, FollowsTheSpecification) {
                   "ELF"},
                  {"demo-1.0.data/scripts/demo", "#!python\nold\n"},
                  {"demo-1.0.data/data/share/demo.txt", "data"},
+                 {"demo-1.0.data/data/top.txt", "top"},
                  {"demo-1.0.dist-info/INSTALLER", "pip\n"},
                  {"demo-1.0.dist-info/entry_points.txt", "[console_scripts]\ndemo = demo:main\n"}};
   wheel.executable = {"demo/tool.sh"};
@@ -69,6 +70,7 @@ TEST_F(WheelInstall, FollowsTheSpecification) {
   EXPECT_TRUE(Runs("bin/native"));
   EXPECT_THAT(Read("bin/demo"), HasSubstr("from demo import main"));
   EXPECT_EQ(Read("share/demo.txt"), "data");
+  EXPECT_EQ(Read("top.txt"), "top");
   EXPECT_EQ(Read(site_ + "demo-1.0.dist-info/INSTALLER"), "rundlet\n");
   EXPECT_FALSE(base::ExistsAt(out_.fd(), site_ + "demo-1.0.data"));
 }
@@ -137,7 +139,7 @@ TEST_F(WheelInstall, TwoFilesInOnePlaceAreRefused) {
 TEST_F(WheelInstall, AFileWhereAFolderIsNeededIsRefused) {
   WheelBuilder wheel;
   wheel.files = {{"demo", "x"}, {"demo/x.py", "x"}};
-  EXPECT_NE(WhyRefused(wheel), "");
+  EXPECT_THAT(WhyRefused(wheel), HasSubstr("site-packages/demo` is a file of the wheel"));
 }
 
 TEST_F(WheelInstall, AnotherDistributionIsRefused) {
