@@ -131,8 +131,7 @@ UvMessage ReadUvMessage(std::string_view text) {
   UvMessage message;
   bool in_hint = false;
   for (const std::string& raw : base::Split(base::Printable(text.substr(0, 1 << 16)), '\n')) {
-    std::string_view line = base::Trim(raw);
-    if (line.starts_with("×") || line.starts_with("╰─▶") || line.starts_with("│")) continue;
+    const std::string_view line = base::Trim(raw);
     if (line.starts_with(kHint)) {
       in_hint = message.hint.empty();
       if (in_hint) message.hint = line.substr(kHint.size());

@@ -1,5 +1,5 @@
 // Who the program is: namespaces, ids, capabilities, limits, and what it was given.
-#include <limits.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -62,6 +62,18 @@ TEST_F(Identity, NoCapabilityInAnySet) {
     // Every lock set, and keep-caps off.
     EXPECT_EQ(facts["securebits"], "ef");
   }
+}
+
+TEST_F(Identity, SetuidFilesOfAnImageGiveNothing) {
+  const base::UniqueFd probe = base::OpenAt(state_->dir(), "image/bin/probe", O_RDONLY);
+  const std::string program = base::ReadFd(probe.get(), 64 << 20, "the probe");
+  state_->AddFile("image/bin/setuid", program, 06755);
+  SandboxSpec spec = Spec({"facts"});
+  spec.argv.front() = "/bin/setuid";
+  FactMap facts = Run(spec).facts();
+  EXPECT_EQ(facts["self.Uid"], "1000\t1000\t1000\t1000");
+  EXPECT_EQ(facts["self.Gid"], "1000\t1000\t1000\t1000");
+  EXPECT_EQ(facts["self.CapEff"], "0000000000000000");
 }
 
 TEST_F(Identity, AnUnpackerMayChangeOwnersAndNothingElse) {

@@ -57,6 +57,19 @@ TEST_F(Lifetime, SignalsReachAProgramOfAnotherUid) {
   stubborn.sandbox->Signal(SIGTERM);  // of a sandbox that is gone: fine
 }
 
+TEST_F(Lifetime, AProgramKillsNobodyButItsOwn) {
+  Running other = StartUntil(Spec({"obedient"}), "ready");
+  for (const uint32_t uid : {0u, 1000u}) {
+    SandboxSpec spec = Spec({"kill-all"});
+    spec.uid = spec.gid = uid;
+    const Finished finished = Run(spec);
+    EXPECT_EQ(finished.outcome.code, 0) << "it is not among them, nor is init";
+    EXPECT_EQ(finished.output, "ESRCH\n");
+  }
+  other.sandbox->Signal(SIGTERM);
+  EXPECT_EQ(other.sandbox->Wait(nullptr).code, 42) << "of the same host uid, in its own namespace";
+}
+
 TEST_F(Lifetime, CancelAsksFirst) {
   Running running = StartUntil(Spec({"obedient"}), "ready");
   base::CancelToken cancel;

@@ -6,6 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdio>
+#include <thread>
+
 #include "base/fs.h"
 #include "base/text.h"
 #include "sandbox_test.h"
@@ -81,6 +85,33 @@ TEST_F(Mounts, TargetsThroughLinksOfTheImageStayInTheRoot) {
   spec.mounts.mounts.push_back({"/out/made", Scratch{}});
   EXPECT_EQ(StartFailure(spec)->chain()[1], "mounting `/out/made`");
   EXPECT_FALSE(base::ExistsAt(state_->dir(), "outside/made"));
+}
+
+// Somebody with access to a handed directory swaps a mount point for a link while sandboxes start.
+TEST_F(Mounts, SwappedTargetsStayInTheRoot) {
+  state_->AddDirectory("canary", 0777);
+  state_->AddLink("outside/link", "../../../../../../.." + state_->path() + "/canary");
+  const UniqueFd outside = base::OpenAt(state_->dir(), "outside", O_RDONLY | O_DIRECTORY);
+  SandboxSpec spec = Spec({"exit", "0"});
+  spec.mounts.mounts.push_back({"/work", HandedMount{0, true}});
+  spec.mounts.mounts.push_back({"/work/sub/made", Scratch{}});
+  std::atomic<bool> done = false;
+  std::thread swapper([&outside, &done] {
+    while (!done) renameat2(outside.get(), "sub", outside.get(), "link", RENAME_EXCHANGE);
+  });
+  int started = 0;
+  for (int i = 0; i < 60; ++i) {
+    const UniqueFd handed = Handed("outside");
+    try {
+      started += Run(spec, {.mounts = {handed.get()}}).outcome.code == 0 ? 1 : 0;
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.chain()[1], "mounting `/work/sub/made`");
+    }
+  }
+  done = true;
+  swapper.join();
+  EXPECT_GT(started, 0);
+  EXPECT_TRUE(base::ListDir(state_->dir(), "canary").empty());
 }
 
 TEST_F(Mounts, AFileOverADirectoryIsRefused) {

@@ -122,7 +122,7 @@ int main(int count, char** arguments) {
       {"sockets", Sockets},   {"terminal", Terminal}, {"x32", ForeignX32},
       {"i386", ForeignI386},  {"network", Network},   {"abstract", Abstract},
       {"scatter", Scatter},   {"obedient", Obedient}, {"stubborn", Stubborn},
-      {"stopped", Stopped},
+      {"stopped", Stopped},   {"kill-all", KillAll},
   };
   for (size_t i = 0; count > 1 && i < sizeof kCommands / sizeof *kCommands; ++i) {
     if (strcmp(arguments[1], kCommands[i].name) == 0) return kCommands[i].run(arguments + 2);

@@ -33,3 +33,4 @@ int Obedient(char** arguments); /* exits with 42 at TERM */
 int Stubborn(char** arguments); /* ignores what can be ignored */
 int Stopped(char** arguments);  /* stops itself */
 int Raise(char** arguments);    /* SIGNAL */
+int KillAll(char** arguments);  /* kills every process it may */

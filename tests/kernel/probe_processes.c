@@ -77,6 +77,12 @@ int Raise(char** arguments) {
   return 0;
 }
 
+int KillAll(char** arguments) {
+  (void)arguments;
+  printf("%s\n", Verdict(kill(-1, SIGKILL)));
+  return 0;
+}
+
 static void TryConnect(const char* address) {
   struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(443)};
   struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(443)};
