@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the corpus of layer_fuzz: small archives as the usual programs write them, and attacks on readers.
+"""Writes the corpus of layer_fuzz: archives as programs write them, and attacks on readers.
 
 The files are committed; this says where they come from: `make_layer_corpus.py corpus/layer`.
 """
@@ -52,9 +52,12 @@ def written(layout: int) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=layout) as tar:
 
-        def add(name: str, kind: bytes, content: bytes = b"", link: str = "", **more: object) -> None:
+        def add(
+            name: str, kind: bytes, content: bytes = b"", link: str = "", **more: object
+        ) -> None:
             info = tarfile.TarInfo(name)
-            info.type, info.size, info.linkname, info.mtime = kind, len(content), link, 1_000_000_000
+            info.type, info.size, info.linkname = kind, len(content), link
+            info.mtime = 1_000_000_000
             for key, value in more.items():
                 setattr(info, key, value)
             tar.addfile(info, io.BytesIO(content))
@@ -109,7 +112,9 @@ def main() -> None:
         "root-is-a-link": header("./", b"2", change=set_at(157, b"/tmp")) + end,
         "file-with-slash": header("a/") + end,
         "old-directory": header("a/", b"\0", change=set_at(257, bytes(8))) + end,
-        "old-directory-renamed": pax("path=a") + header("a/", b"\0", change=set_at(257, bytes(8))) + end,
+        "old-directory-renamed": (
+            pax("path=a") + header("a/", b"\0", change=set_at(257, bytes(8))) + end
+        ),
         "gnu-name-without-end": header("l", b"L", 2) + padded(b"yz") + header("a") + end,
         "gnu-name-goes-on": header("l", b"L", 4) + padded(b"y\0z\0") + header("a") + end,
         "old-directory-with-size": header("a/", b"\0", 512, set_at(257, bytes(8))) + inner + end,
@@ -121,12 +126,16 @@ def main() -> None:
         "pax-size-shows": pax("size=0") + header("a", size=512) + inner + end,
         "pax-size-same": pax("size=5") + header("a", size=5) + padded(b"12345") + end,
         "pax-size-huge": pax("size=18446744073709551615") + header("a") + end,
-        "pax-size-link": pax("size=512") + header("a", b"1", change=set_at(157, b"b")) + inner + end,
+        "pax-size-link": (
+            pax("size=512") + header("a", b"1", change=set_at(157, b"b")) + inner + end
+        ),
         "pax-twice": pax("path=x") + pax("uid=1") + header("a") + end,
         "pax-key-twice": pax("path=x", "path=y") + header("a") + end,
         "pax-path-nul": pax("path=a\0b") + header("a") + end,
         "pax-path-empty": pax("path=") + header("a") + end,
-        "pax-length-lies": header("p", b"x", 20) + padded(b"99 path=x\n10 uid=1\n\n") + header("a") + end,
+        "pax-length-lies": (
+            header("p", b"x", 20) + padded(b"99 path=x\n10 uid=1\n\n") + header("a") + end
+        ),
         "pax-global-path": pax("path=x", kind=b"g") + header("a") + end,
         "pax-global-comment": pax("comment=x", kind=b"g") + header("a") + end,
         "pax-then-end": pax("path=x") + end,
@@ -135,19 +144,30 @@ def main() -> None:
         "gnu-name-empty": header("l", b"L", 0) + header("a") + end,
         "gnu-name-huge": header("l", b"L", 8**11 - 1) + header("a") + end,
         "gnu-sparse": header("a", b"S") + end,
-        "pax-sparse": pax("GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.realsize=9") + header("a") + end,
+        "pax-sparse": (
+            pax("GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.realsize=9") + header("a")
+            + end
+        ),
         "multi-volume": header("a", b"M") + end,
-        "size-binary": header("a", change=set_at(124, b"\x80" + bytes(10) + b"\x05")) + padded(b"12345") + end,
+        "size-binary": (
+            header("a", change=set_at(124, b"\x80" + bytes(10) + b"\x05")) + padded(b"12345")
+            + end
+        ),
         "size-binary-huge": header("a", change=set_at(124, b"\x80\x7f" + b"\xff" * 10)) + end,
         "size-negative": header("a", change=set_at(124, b"\xff" * 12)) + end,
         "size-no-number": header("a", change=set_at(124, b"0000000009z\0")) + end,
         "size-spaces": header("a", change=set_at(124, b"          5 ")) + padded(b"12345") + end,
         "mtime-negative": header("a", change=set_at(136, b"\xff" * 12)) + end,
-        "star-prefix": header("a", change=lambda b: (set_at(345, b"p")(b), set_at(508, b"tar\0")(b))[0]) + end,
+        "star-prefix": (
+            header("a", change=lambda b: (set_at(345, b"p")(b), set_at(508, b"tar\0")(b))[0])
+            + end
+        ),
         "full-name": header("n" * 100, change=set_at(345, b"p" * 155)) + end,
         "link-to-nothing": header("a", b"1") + end,
         "gnu-link-only": header("l", b"K", 2) + padded(b"y\0") + header("a", b"1") + end,
-        "unknown-magic": header("a", change=lambda b: (set_at(345, b"p")(b), set_at(262, b".")(b))[0]) + end,
+        "unknown-magic": (
+            header("a", change=lambda b: (set_at(345, b"p")(b), set_at(262, b".")(b))[0]) + end
+        ),
         "escape-in-name": header("\x1b[2J") + header("\x1b[2J") + end,
         "bad-checksum": header("a").replace(b"a", b"b", 1) + end,
     }
