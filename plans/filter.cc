@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMaxDepth = 256;
+constexpr size_t kMaxFilterDepth = 256;
 constexpr size_t kMaxNodes = 10'000;
 constexpr size_t kMaxText = 64 << 10;  // bytes of a column's name or of a literal
 
@@ -24,7 +24,7 @@ class Checker {
  public:
   json Node(const json& node) {
     if (++nodes_ > kMaxNodes) BeyondLimit("filter", "has too many terms");
-    if (++depth_ > kMaxDepth) BeyondLimit("filter", "is nested too deeply");
+    if (++depth_ > kMaxFilterDepth) BeyondLimit("filter", "is nested too deeply");
     json checked = Operation(node, TextMember(node, "op", 16));
     --depth_;
     return checked;

@@ -8,7 +8,7 @@
 namespace rundlet::plans {
 namespace {
 
-constexpr size_t kMaxText = 1000;  // columns; a hostile name may be of any length
+constexpr size_t kMaxShown = 1000;  // columns; a hostile name may be of any length
 
 std::string PlaceOf(const Problem& problem) {
   if (problem.file.empty()) return {};
@@ -24,7 +24,7 @@ InvalidPipeline::InvalidPipeline(std::vector<Problem> problems)
   RUNDLET_CHECK(!problems_.empty());
   for (Problem& problem : problems_) {
     for (std::string* text : {&problem.file, &problem.message, &problem.cause, &problem.hint}) {
-      *text = Cut(OneLine(*text), kMaxText);
+      *text = Cut(OneLine(*text), kMaxShown);
     }
   }
   std::sort(problems_.begin(), problems_.end());

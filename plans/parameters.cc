@@ -16,7 +16,7 @@
 namespace rundlet::plans {
 namespace {
 
-constexpr size_t kMaxText = 64 << 10;  // bytes of a value
+constexpr size_t kMaxValue = 64 << 10;  // bytes of a value
 
 constexpr std::array<std::string_view, 5> kTypeNames = {"int", "float", "str", "bool", "date"};
 
@@ -144,7 +144,7 @@ std::optional<ParameterValue> ParseParameter(ParameterType type, std::string_vie
         return *number;
       return std::nullopt;
     case ParameterType::kStr:
-      if (text.size() > kMaxText || text.find('\0') != text.npos || !IsUtf8(text))
+      if (text.size() > kMaxValue || text.find('\0') != text.npos || !IsUtf8(text))
         return std::nullopt;
       return std::string(text);
     case ParameterType::kBool:

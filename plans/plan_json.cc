@@ -7,31 +7,33 @@ namespace rundlet::plans {
 namespace {
 
 // Members stay in the order written here.
-using json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 
 constexpr int kVersion = 1;
 
-json OrNull(const std::string& text) { return text.empty() ? json() : json(text); }
+ordered_json OrNull(const std::string& text) {
+  return text.empty() ? ordered_json() : ordered_json(text);
+}
 
-json IdsOf(const std::vector<TaskId>& tasks) {
-  json ids = json::array();
+ordered_json IdsOf(const std::vector<TaskId>& tasks) {
+  ordered_json ids = ordered_json::array();
   for (const TaskId id : tasks) ids.push_back(id.value);
   return ids;
 }
 
-json TaskJson(const Task& task, size_t id) {
-  json object = {{"id", id},
-                 {"kind", NameOf(task.kind)},
-                 {"name", task.name},
-                 {"step", OrNull(task.step.text())},
-                 {"table", OrNull(task.table.text())},
-                 {"image", OrNull(task.image.text())},
-                 {"action", NameOf(task.action)},
-                 {"reason", task.reason},
-                 {"needs", IdsOf(task.needs)},
-                 {"fingerprint", task.fingerprint.hex()},
-                 {"kept_result", task.kept_result},
-                 {"bytes", task.bytes}};
+ordered_json TaskJson(const Task& task, size_t id) {
+  ordered_json object = {{"id", id},
+                         {"kind", NameOf(task.kind)},
+                         {"name", task.name},
+                         {"step", OrNull(task.step.text())},
+                         {"table", OrNull(task.table.text())},
+                         {"image", OrNull(task.image.text())},
+                         {"action", NameOf(task.action)},
+                         {"reason", task.reason},
+                         {"needs", IdsOf(task.needs)},
+                         {"fingerprint", task.fingerprint.hex()},
+                         {"kept_result", task.kept_result},
+                         {"bytes", task.bytes}};
   if (task.distribution) {
     object["distribution"] = {{"name", task.distribution->name},
                               {"version", task.distribution->version},
@@ -41,14 +43,14 @@ json TaskJson(const Task& task, size_t id) {
   return object;
 }
 
-json StepJson(const Pipeline& pipeline, const Plan& plan, const PlannedStep& planned) {
+ordered_json StepJson(const Pipeline& pipeline, const Plan& plan, const PlannedStep& planned) {
   const Step* const step = FindStep(pipeline, planned.name);
   RUNDLET_CHECK(step != nullptr);
   const Task& task = plan.task(planned.task);
-  json reads = json::array();
+  ordered_json reads = ordered_json::array();
   for (const Input& input : step->inputs) reads.push_back(NameOf(input.table));
-  json packages = json::array();
-  json python;
+  ordered_json packages = ordered_json::array();
+  ordered_json python;
   for (const FingerprintPart& part : planned.parts) {
     if (part.kind == PartKind::kPackage)
       packages.push_back({{"name", part.name}, {"version", part.value}});
@@ -75,19 +77,19 @@ json StepJson(const Pipeline& pipeline, const Plan& plan, const PlannedStep& pla
 }  // namespace
 
 std::string PlanJson(const Pipeline& pipeline, const Plan& plan) {
-  json steps = json::array();
+  ordered_json steps = ordered_json::array();
   for (const PlannedStep& step : plan.steps) steps.push_back(StepJson(pipeline, plan, step));
-  json tasks = json::array();
+  ordered_json tasks = ordered_json::array();
   for (size_t id = 0; id < plan.tasks.size(); ++id) tasks.push_back(TaskJson(plan.tasks[id], id));
   const StepCounts counts = CountSteps(plan);
-  const json document = {
+  const ordered_json document = {
       {"version", kVersion},
       {"pipeline", OrNull(pipeline.config.name)},
       {"steps", std::move(steps)},
       {"tasks", std::move(tasks)},
       {"counts",
        {{"run", counts.run}, {"cached", counts.cached}, {"not_needed", counts.not_needed}}}};
-  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  return document.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace rundlet::plans

@@ -16,14 +16,15 @@ namespace {
 
 using nlohmann::json;
 
-constexpr uint64_t kVersion = 1;
+constexpr uint64_t kReaderVersion = 1;
 constexpr size_t kMaxSteps = 10'000;  // models and expectations, each
 constexpr size_t kMaxErrors = 10'000;
 constexpr size_t kMaxEntries = 1'000;   // inputs, parameters, requirements, variables of a step
 constexpr size_t kMaxColumns = 10'000;  // of an input
 constexpr size_t kMaxImports = 10'000;
-constexpr size_t kMaxWord = 1'024;  // bytes of an argument, a column, a module: names not ours
-constexpr size_t kMaxPath = 4'096;
+constexpr size_t kMaxReaderWord =
+    1'024;  // bytes of an argument, a column, a module: names not ours
+constexpr size_t kMaxReaderPath = 4'096;
 constexpr size_t kMaxText = 4'194'304;       // bytes of a query or a docstring's line
 constexpr size_t kMaxEnvironment = 131'072;  // bytes of a step's variables: execve has limits
 constexpr size_t kMaxDocColumns = 200;
@@ -34,7 +35,7 @@ constexpr uint64_t kMaxRetries = 100;
 
 template <typename Word, size_t kCount>
 Word OneOf(const json& object, const char* key, const std::array<Word, kCount>& words) {
-  const std::string text = TextMember(object, key, kMaxWord);
+  const std::string text = TextMember(object, key, kMaxReaderWord);
   for (const Word word : words) {
     if (NameOf(word) == text) return word;
   }
@@ -42,7 +43,7 @@ Word OneOf(const json& object, const char* key, const std::array<Word, kCount>& 
 }
 
 std::string WordMember(const json& object, const char* key) {
-  std::string word = TextMember(object, key, kMaxWord);
+  std::string word = TextMember(object, key, kMaxReaderWord);
   if (word.empty()) BadShape(key, "is empty");
   return word;
 }
@@ -50,7 +51,7 @@ std::string WordMember(const json& object, const char* key) {
 std::optional<std::vector<std::string>> ColumnsOf(const json& input) {
   if (OptionalMember(input, "columns") == nullptr) return std::nullopt;
   std::vector<std::string> columns =
-      AsTexts(ListMember(input, "columns", kMaxColumns), "columns", kMaxWord);
+      AsTexts(ListMember(input, "columns", kMaxColumns), "columns", kMaxReaderWord);
   if (std::set(columns.begin(), columns.end()).size() != columns.size()) {
     BeyondLimit("columns", "names a column twice");
   }
@@ -91,14 +92,14 @@ class StepReader {
     } else {
       step_.function = WordMember(object_, "function");
     }
-    const auto name = StepName::Parse(TextMember(object_, "name", kMaxWord));
+    const auto name = StepName::Parse(TextMember(object_, "name", kMaxReaderWord));
     if (!name) BeyondLimit("name", "is not letters, digits and underscores, at most 128");
     step_.name = *name;
-    step_.place = {TextMember(object_, "file", kMaxPath), LineMember(object_, "line")};
+    step_.place = {TextMember(object_, "file", kMaxReaderPath), LineMember(object_, "line")};
     if (!base::IsPlainRelative(step_.place.file)) BadShape("file", "is not inside the project");
     step_.doc =
         Cut(OneLine(OptionalTextMember(object_, "doc", kMaxText).value_or("")), kMaxDocColumns);
-    const auto code = base::Digest::Parse(TextMember(object_, "code", kMaxWord));
+    const auto code = base::Digest::Parse(TextMember(object_, "code", kMaxReaderWord));
     if (!code) BadShape("code", "is not a SHA-256");
     step_.code = *code;
   }
@@ -136,13 +137,13 @@ class StepReader {
 
   void ReadPython() {
     const json& python = Member(object_, "python");
-    declared_.version = OptionalTextMember(python, "version", kMaxWord);
+    declared_.version = OptionalTextMember(python, "version", kMaxReaderWord);
     if (declared_.version && !IsPythonVersion(*declared_.version)) {
       BeyondLimit("version", "is not a Python version such as 3.11");
     }
-    declared_.image = OptionalTextMember(python, "image", kMaxWord);
+    declared_.image = OptionalTextMember(python, "image", kMaxReaderWord);
     if (OptionalMember(python, "pip") == nullptr) return;
-    declared_.pip = AsTexts(ListMember(python, "pip", kMaxEntries), "pip", kMaxWord);
+    declared_.pip = AsTexts(ListMember(python, "pip", kMaxEntries), "pip", kMaxReaderWord);
     for (const std::string& requirement : *declared_.pip) {
       const std::string fault = FaultOfRequirement(requirement);
       if (!fault.empty())
@@ -227,7 +228,7 @@ void ReadSteps(const json& document, bool expectations, std::vector<DeclaredStep
 
 Problem ReaderError(const json& error) {
   Problem problem;
-  problem.file = TextMember(error, "file", kMaxPath);
+  problem.file = TextMember(error, "file", kMaxReaderPath);
   problem.line = LineMember(error, "line");
   problem.column = LineMember(error, "column");
   problem.message = TextMember(error, "message", kMaxText);
@@ -262,7 +263,7 @@ ReaderDocument ReadReaderDocument(std::string_view text, std::vector<Problem>& p
   ReaderDocument read;
   const size_t before = problems.size();
   try {
-    if (WholeMember(document, "version", 0, UINT64_MAX) != kVersion)
+    if (WholeMember(document, "version", 0, UINT64_MAX) != kReaderVersion)
       BadShape("version", "is not 1");
     for (const json& error : ListMember(document, "errors", kMaxErrors))
       problems.push_back(ReaderError(error));

@@ -17,7 +17,7 @@
 namespace rundlet::rootfs {
 namespace {
 
-constexpr std::string_view kLayoutVersion = "1";
+constexpr std::string_view kBytecodeVersion = "1";
 constexpr std::string_view kCache = "__pycache__";
 
 std::string_view ParentOf(std::string_view path) {
@@ -38,7 +38,7 @@ std::string ModuleOf(std::string_view path, std::string_view cache_tag) {
   return fmt::format("{}/{}.py", parent, name.substr(0, name.size() - suffix.size()));
 }
 
-[[noreturn]] void Refuse(std::string_view path, std::string cause) {
+[[noreturn]] void RefuseBytecode(std::string_view path, std::string cause) {
   throw base::Error(base::Fault::kInvalid,
                     fmt::format("checking bytecode `{}`", base::Printable(path)))
       .Because(std::move(cause));
@@ -50,7 +50,7 @@ void CheckHeader(int tree, const std::string& path) {
   const base::UniqueFd file = base::OpenAt(tree, path, O_RDONLY);
   if (pread(file.get(), header.data(), header.size(), 0) != static_cast<ssize_t>(header.size()) ||
       header[4] != 1 || header[5] != 0 || header[6] != 0 || header[7] != 0) {
-    Refuse(path, "it is not bytecode with an unchecked hash");
+    RefuseBytecode(path, "it is not bytecode with an unchecked hash");
   }
 }
 
@@ -60,7 +60,7 @@ void CheckBytecode(int tree, const std::vector<PackageFile>& files, const std::s
   for (const auto& [path, file] : FilesOf(store::ManifestOf(tree))) {
     const std::string module = ModuleOf(path, cache_tag);
     if (module.empty() || !sources.contains(module))
-      Refuse(path, "the image's interpreter wrote it unasked");
+      RefuseBytecode(path, "the image's interpreter wrote it unasked");
     CheckHeader(tree, path);
   }
 }
@@ -89,7 +89,7 @@ void LinkPackage(int package_tree, int tree, const std::vector<PackageFile>& fil
 std::string LowerKey(std::string_view package_key, const Interpreter& interpreter) {
   base::Sha256 hash;
   hash.AddField("lower");
-  hash.AddField(kLayoutVersion);
+  hash.AddField(kBytecodeVersion);
   hash.AddField(package_key);
   hash.AddField(interpreter.identity.hex());
   return hash.Finish().hex();

@@ -10,7 +10,7 @@
 namespace rundlet::rootfs {
 namespace {
 
-constexpr size_t kNameLimit = 128;
+constexpr size_t kDistributionNameLimit = 128;
 constexpr size_t kVersionLimit = 128;
 constexpr size_t kUrlLimit = 4096;
 
@@ -153,7 +153,7 @@ std::string NormaliseName(std::string_view name) {
 }
 
 bool IsProjectName(std::string_view name) {
-  return !name.empty() && name.size() <= kNameLimit && IsAlnum(name.front()) &&
+  return !name.empty() && name.size() <= kDistributionNameLimit && IsAlnum(name.front()) &&
          IsAlnum(name.back()) &&
          std::all_of(name.begin(), name.end(), [](char c) { return IsAlnum(c) || IsSeparator(c); });
 }

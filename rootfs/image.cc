@@ -23,7 +23,7 @@ using nlohmann::json;
 constexpr char kFolder[] = "images";
 constexpr std::string_view kSuffix = ".json";
 constexpr uint64_t kVersion = 1;
-constexpr size_t kNameLimit = 200;
+constexpr size_t kImageNameLimit = 200;
 constexpr size_t kRecordLimit = size_t{8} << 20;
 
 // A name's slashes must not make folders, and "%" is in no name.
@@ -134,12 +134,12 @@ base::Error NoSuchImage(store::Store& store, std::string attempted, const std::s
 void CheckImageName(std::string_view name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   const bool fits =
-      !name.empty() && name.size() <= kNameLimit && letter(name.front()) &&
+      !name.empty() && name.size() <= kImageNameLimit && letter(name.front()) &&
       std::all_of(name.begin(), name.end(), [&](char c) {
         return letter(c) || std::string_view("._/:@-").find(c) != std::string_view::npos;
       });
   // The file's name is longer than the image's when there are slashes in it.
-  if (fits && FileOf(name).size() <= kNameLimit + 40) return;
+  if (fits && FileOf(name).size() <= kImageNameLimit + 40) return;
   throw base::Error(base::Fault::kInvalid, fmt::format("using `{}` as an image name",
                                                        base::Printable(name.substr(0, 100))))
       .Because(

@@ -29,7 +29,7 @@ struct Contents {
   std::vector<LayerSource> layers;  // bottom first
 };
 
-base::Error Refuse(std::string why) {
+base::Error RefuseImage(std::string why) {
   return base::Error(base::Fault::kInvalid, "reading the image").Because(std::move(why));
 }
 
@@ -37,7 +37,7 @@ std::string BlobPath(const base::Digest& digest) { return "blobs/sha256/" + dige
 
 FileRange FindMember(ImageSource& source, const std::string& path) {
   if (const auto found = source.Find(path)) return *found;
-  throw Refuse(fmt::format("`{}` is missing", base::Printable(path)));
+  throw RefuseImage(fmt::format("`{}` is missing", base::Printable(path)));
 }
 
 // Follows nested indexes down to the manifest for this host.
@@ -47,12 +47,12 @@ std::pair<Descriptor, Manifest> FindManifest(ImageSource& source, DocumentReader
   for (int depth = 1; depth <= kIndexDepth; ++depth) {
     const Index* index = std::get_if<Index>(&document);
     // Only the first document is not vouched for by a descriptor, and it has to be an index.
-    if (index == nullptr) throw Refuse("`index.json` is no image index");
+    if (index == nullptr) throw RefuseImage("`index.json` is no image index");
     const Descriptor chosen = ChooseManifest(*index, name);
     document = reader.ReadManifest(FindMember(source, BlobPath(chosen.digest)), chosen);
     if (const Manifest* manifest = std::get_if<Manifest>(&document)) return {chosen, *manifest};
   }
-  throw Refuse(fmt::format("its indexes are nested deeper than {}", kIndexDepth));
+  throw RefuseImage(fmt::format("its indexes are nested deeper than {}", kIndexDepth));
 }
 
 Contents ReadLayout(ImageSource& source, DocumentReader& reader, const std::string& name) {
@@ -60,16 +60,16 @@ Contents ReadLayout(ImageSource& source, DocumentReader& reader, const std::stri
   const ConfigDocument config =
       reader.ReadConfig(FindMember(source, BlobPath(manifest.config.digest)), manifest.config);
   if (config.diff_ids.size() != manifest.layers.size()) {
-    throw Refuse(fmt::format("its manifest has {} layers, its config {}", manifest.layers.size(),
-                             config.diff_ids.size()));
+    throw RefuseImage(fmt::format("its manifest has {} layers, its config {}",
+                                  manifest.layers.size(), config.diff_ids.size()));
   }
   Contents contents{descriptor.digest, config.config, {}};
   for (size_t i = 0; i < manifest.layers.size(); ++i) {
     const Descriptor& layer = manifest.layers[i];
     const FileRange blob = FindMember(source, BlobPath(layer.digest));
     if (blob.size != layer.size) {
-      throw Refuse(fmt::format("layer `sha256:{}` has {} bytes, its descriptor says {}",
-                               layer.digest.hex(), blob.size, layer.size));
+      throw RefuseImage(fmt::format("layer `sha256:{}` has {} bytes, its descriptor says {}",
+                                    layer.digest.hex(), blob.size, layer.size));
     }
     contents.layers.push_back({config.diff_ids[i], blob, layer.digest,
                                std::string(CompressionOfMediaType(layer.media_type)), ""});
@@ -85,8 +85,8 @@ Contents ReadDockerArchive(ImageSource& source, DocumentReader& reader, const st
   const ConfigDocument config =
       reader.ReadDockerConfig(FindMember(source, image.config), contents.digest);
   if (config.diff_ids.size() != image.layers.size()) {
-    throw Refuse(fmt::format("its manifest has {} layers, its config {}", image.layers.size(),
-                             config.diff_ids.size()));
+    throw RefuseImage(fmt::format("its manifest has {} layers, its config {}", image.layers.size(),
+                                  config.diff_ids.size()));
   }
   contents.config = config.config;
   for (size_t i = 0; i < image.layers.size(); ++i) {
@@ -105,8 +105,8 @@ Contents ReadLegacyArchive(ImageSource& source, DocumentReader& reader, const st
   Contents contents;
   std::set<std::string> seen;
   while (!id.empty()) {
-    if (!seen.insert(id).second) throw Refuse("its layers are their own parents");
-    if (seen.size() > kMaxLayers) throw Refuse("it has too many layers");
+    if (!seen.insert(id).second) throw RefuseImage("its layers are their own parents");
+    if (seen.size() > kMaxLayers) throw RefuseImage("it has too many layers");
     base::Digest digest;
     const LegacyLayer layer = reader.ReadLegacyLayer(FindMember(source, id + "/json"), digest);
     if (contents.layers.empty()) {
@@ -125,7 +125,7 @@ Contents ReadContents(ImageSource& source, DocumentReader& reader, const std::st
   if (source.Find("index.json")) return ReadLayout(source, reader, name);
   if (source.Find("manifest.json")) return ReadDockerArchive(source, reader, name);
   if (source.Find("repositories")) return ReadLegacyArchive(source, reader, name);
-  throw Refuse(
+  throw RefuseImage(
       "it is neither an OCI image layout (`index.json`) nor an archive of `docker save` "
       "(`manifest.json`)");
 }

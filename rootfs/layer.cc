@@ -23,18 +23,18 @@ using store::Kind;
 constexpr size_t kOpaqueLimit = 1'500'000;
 
 // What a worker says about a layer it unpacked.
-struct Answer {
+struct LayerAnswer {
   base::Digest blob;
   base::Digest diff_id;
   std::string compression;
   std::vector<std::string> opaque;
 };
 
-Answer ReadAnswer(const std::string& text) {
+LayerAnswer ReadLayerAnswer(const std::string& text) {
   const DocumentOrigin origin{"reading a worker's answer on a layer", base::Fault::kBug};
   const json value = ParseJson(text, origin);
   const Fields fields(value, origin);
-  Answer answer{
+  LayerAnswer answer{
       fields.DigestAt("blob"), fields.DigestAt("diff_id"), fields.Text("compression"), {}};
   for (const json& element : fields.List("opaque", kOpaqueLimit)) {
     const auto path = DecodePath(TextOf(element, origin, size_t{3} * PATH_MAX));
@@ -46,7 +46,7 @@ Answer ReadAnswer(const std::string& text) {
   return answer;
 }
 
-void Compare(const Answer& answer, const LayerSource& source) {
+void Compare(const LayerAnswer& answer, const LayerSource& source) {
   const auto refuse = [](std::string why) {
     return base::Error(base::Fault::kInvalid, "checking the layer").Because(std::move(why));
   };
@@ -89,7 +89,7 @@ void Unpack(store::Store& store, WorkerClient& worker, const LayerSource& source
     progress(LayerState::kUnpacking, now.done, now.total);
   };
   progress(LayerState::kUnpacking, 0, source.blob.size);
-  const Answer answer = ReadAnswer(worker.Run(job, report, cancel));
+  const LayerAnswer answer = ReadLayerAnswer(worker.Run(job, report, cancel));
   Compare(answer, source);
   MarkOpaque(staging.tree(), answer.opaque);
   if (cancel != nullptr) cancel->ThrowIfCancelled();

@@ -10,7 +10,7 @@
 namespace rundlet::rootfs {
 namespace {
 
-base::Error Refuse(std::string why) {
+base::Error RefuseChoice(std::string why) {
   return base::Error(base::Fault::kInvalid, "choosing an image").Because(std::move(why));
 }
 
@@ -103,10 +103,10 @@ const Descriptor& ChooseManifest(const Index& index, const std::string& name) {
   }
   if (fitting.empty()) fitting = unsaid;
   if (fitting.empty()) {
-    throw Refuse(platforms.empty()
-                     ? "the index names no image"
-                     : fmt::format("it is for {}, not for {}", Listed(platforms),
-                                   NameOf({"linux", HostPlatform().architecture, ""})));
+    throw RefuseChoice(platforms.empty()
+                           ? "the index names no image"
+                           : fmt::format("it is for {}, not for {}", Listed(platforms),
+                                         NameOf({"linux", HostPlatform().architecture, ""})));
   }
   for (const Descriptor* manifest : fitting) {
     if (!manifest->ref_name.empty() && IsCalled(manifest->ref_name, name)) return *manifest;
@@ -118,7 +118,7 @@ const Descriptor& ChooseManifest(const Index& index, const std::string& name) {
     names.push_back(manifest->ref_name.empty() ? manifest->digest.hex() : manifest->ref_name);
   }
   if (different.size() > 1) {
-    throw Refuse(fmt::format("it holds several images: {}", Listed(names)))
+    throw RefuseChoice(fmt::format("it holds several images: {}", Listed(names)))
         .Hint("import it under the name of one of them");
   }
   return *fitting.front();
@@ -133,16 +133,16 @@ const DockerImage& ChooseImage(const std::vector<DockerImage>& images, const std
     }
   }
   if (images.size() == 1) return images.front();
-  if (images.empty()) throw Refuse("its manifest names no image");
-  throw Refuse(fmt::format("it holds several images: {}", Listed(names)))
+  if (images.empty()) throw RefuseChoice("its manifest names no image");
+  throw RefuseChoice(fmt::format("it holds several images: {}", Listed(names)))
       .Hint("import it under the name of one of them");
 }
 
 void CheckPlatform(const ImageConfig& config) {
   if (RunsHere({config.os, config.architecture, ""})) return;
-  throw Refuse(fmt::format("it is for `{}`, not for {}",
-                           base::Printable(NameOf({config.os, config.architecture, ""})),
-                           NameOf({"linux", HostPlatform().architecture, ""})));
+  throw RefuseChoice(fmt::format("it is for `{}`, not for {}",
+                                 base::Printable(NameOf({config.os, config.architecture, ""})),
+                                 NameOf({"linux", HostPlatform().architecture, ""})));
 }
 
 }  // namespace rundlet::rootfs

@@ -21,7 +21,7 @@
 namespace rundlet::rootfs {
 namespace {
 
-constexpr std::string_view kLayoutVersion = "1";
+constexpr std::string_view kPackageVersion = "1";
 constexpr size_t kRecordLimit = size_t{128} << 20;
 
 std::string Machine() {
@@ -171,7 +171,7 @@ WorkerReport RunWorker(store::Store& store, WorkerClient& workers, const Distrib
 std::string PackageKey(const Distribution& distribution, const std::string& python_tag) {
   base::Sha256 hash;
   hash.AddField("package");
-  hash.AddField(kLayoutVersion);
+  hash.AddField(kPackageVersion);
   hash.AddField(distribution.sha256.hex());
   hash.AddField(python_tag);
   hash.AddField(kEnvironmentPrefix);

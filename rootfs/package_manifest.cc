@@ -25,7 +25,7 @@ Integer ParseInteger(std::string_view text, int radix) {
   return value;
 }
 
-std::string Decode(std::string_view text) {
+std::string DecodeName(std::string_view text) {
   std::string plain;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%') {
@@ -59,7 +59,8 @@ std::map<std::string, ManifestFile> FilesOf(const store::Manifest& manifest) {
     const std::optional<base::Digest> digest = base::Digest::Parse(fields[kContent]);
     if (!digest.has_value()) Malformed();
     const bool executable = (ParseInteger<unsigned>(fields[kMode], 8) & 0111) != 0;
-    files[Decode(fields[kPath])] = {ParseInteger<uint64_t>(fields[kSize], 10), *digest, executable};
+    files[DecodeName(fields[kPath])] = {ParseInteger<uint64_t>(fields[kSize], 10), *digest,
+                                        executable};
   }
   return files;
 }

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kPackageLimit = 5000;
 
-[[noreturn]] void Refuse(std::string_view name, std::string cause, std::string hint = {}) {
+[[noreturn]] void RefuseLock(std::string_view name, std::string cause, std::string hint = {}) {
   throw base::Error(base::Fault::kInvalid, fmt::format("locking `{}`", base::Printable(name)))
       .Because(std::move(cause))
       .Hint(std::move(hint));
@@ -54,10 +54,10 @@ std::string FilenameOf(std::string_view url) {
 base::Digest DigestOf(const nlohmann::json& wheel, const std::string& name) {
   const auto hashes = wheel.find("hashes");
   if (hashes == wheel.end() || !hashes->is_object() || TextOf(*hashes, "sha256").empty()) {
-    Refuse(name, "the package index gives no sha256 for its wheel");
+    RefuseLock(name, "the package index gives no sha256 for its wheel");
   }
   const auto digest = base::Digest::Parse(TextOf(*hashes, "sha256"));
-  if (!digest.has_value()) Refuse(name, "the sha256 of its wheel is malformed");
+  if (!digest.has_value()) RefuseLock(name, "the sha256 of its wheel is malformed");
   return *digest;
 }
 
@@ -71,7 +71,7 @@ const nlohmann::json& ChooseWheel(const std::string& name, const nlohmann::json&
   const nlohmann::json* chosen = nullptr;
   std::optional<WheelName> best;
   for (const nlohmann::json& wheel : wheels) {
-    if (!wheel.is_object()) Refuse(name, "its wheel is no table");
+    if (!wheel.is_object()) RefuseLock(name, "its wheel is no table");
     const WheelName parts = ParseWheelName(NameOfWheel(wheel));
     if (best.has_value() && !IsPreferred(parts, *best)) continue;
     best = parts;
@@ -81,24 +81,24 @@ const nlohmann::json& ChooseWheel(const std::string& name, const nlohmann::json&
 }
 
 Distribution ReadPackage(const nlohmann::json& package) {
-  if (!package.is_object()) Refuse("?", "a package of the lock is no table");
+  if (!package.is_object()) RefuseLock("?", "a package of the lock is no table");
   Distribution distribution;
   distribution.name = NormaliseName(TextOf(package, "name"));
   distribution.version = TextOf(package, "version");
   const std::string& name = distribution.name;
   for (const char* source : {"vcs", "directory", "archive"}) {
     if (package.contains(source))
-      Refuse(name, fmt::format("it comes from a {}, not from the package index", source));
+      RefuseLock(name, fmt::format("it comes from a {}, not from the package index", source));
   }
   const auto wheels = package.find("wheels");
   if (wheels == package.end() || !wheels->is_array() || wheels->empty()) {
-    Refuse(name, "no wheel fits this image; only an sdist is offered",
-           "require a version that has a wheel");
+    RefuseLock(name, "no wheel fits this image; only an sdist is offered",
+               "require a version that has a wheel");
   }
   const nlohmann::json& wheel = ChooseWheel(name, *wheels);
   distribution.url = TextOf(wheel, "url");
   if (distribution.url.empty())
-    Refuse(name, "its wheel has no URL (wheels by path are not supported yet)");
+    RefuseLock(name, "its wheel has no URL (wheels by path are not supported yet)");
   distribution.filename = NameOfWheel(wheel);
   if (const auto size = wheel.find("size"); size != wheel.end() && size->is_number_unsigned()) {
     distribution.size = size->get<uint64_t>();
@@ -189,11 +189,11 @@ Lock ReadLockDocument(std::string_view document, int64_t resolved_at) {
   const nlohmann::json data =
       answer.is_object() ? answer.value("data", nlohmann::json()) : nlohmann::json();
   if (!data.is_object() || !TextOf(data, "lock-version").starts_with("1.")) {
-    Refuse("pylock.toml", "its lock-version is not 1.x");
+    RefuseLock("pylock.toml", "its lock-version is not 1.x");
   }
   const nlohmann::json packages = data.value("packages", nlohmann::json::array());
   if (!packages.is_array() || packages.size() > kPackageLimit)
-    Refuse("pylock.toml", "its packages are no list, or too many");
+    RefuseLock("pylock.toml", "its packages are no list, or too many");
   Lock lock;
   lock.resolved_at = resolved_at;
   for (const nlohmann::json& package : packages) lock.distributions.push_back(ReadPackage(package));
@@ -201,7 +201,7 @@ Lock ReadLockDocument(std::string_view document, int64_t resolved_at) {
             [](const Distribution& a, const Distribution& b) { return a.name < b.name; });
   for (size_t i = 1; i < lock.distributions.size(); ++i) {
     if (lock.distributions[i - 1].name == lock.distributions[i].name) {
-      Refuse(lock.distributions[i].name, "the lock has it twice");
+      RefuseLock(lock.distributions[i].name, "the lock has it twice");
     }
   }
   return lock;

@@ -13,7 +13,8 @@ namespace {
 
 constexpr size_t kTextLimit = 2000;
 
-[[noreturn]] void Refuse(std::string_view text, std::string cause, std::string hint = {}) {
+[[noreturn]] void RefuseRequirement(std::string_view text, std::string cause,
+                                    std::string hint = {}) {
   throw base::Error(base::Fault::kInvalid,
                     fmt::format("reading requirement `{}`", base::Printable(text.substr(0, 200))))
       .Because(std::move(cause))
@@ -21,24 +22,24 @@ constexpr size_t kTextLimit = 2000;
 }
 
 void CheckCharacters(std::string_view text) {
-  if (text.size() > kTextLimit) Refuse(text, "it is too long");
+  if (text.size() > kTextLimit) RefuseRequirement(text, "it is too long");
   if (std::any_of(text.begin(), text.end(), [](char c) {
         return (static_cast<unsigned char>(c) < 0x20 && c != '\t') ||
                static_cast<unsigned char>(c) >= 0x7f;
       })) {
-    Refuse(text, "it holds characters that no requirement has");
+    RefuseRequirement(text, "it holds characters that no requirement has");
   }
   if (text.starts_with('-')) {
-    Refuse(text, "it is an option, not a requirement",
-           "indexes and other settings of the installer are the administrator's");
+    RefuseRequirement(text, "it is an option, not a requirement",
+                      "indexes and other settings of the installer are the administrator's");
   }
   if (text.find('@') != text.npos || text.find("://") != text.npos) {
-    Refuse(text, "packages by URL, file or version control are not supported yet",
-           "require a version from the package index, such as `name==1.2`");
+    RefuseRequirement(text, "packages by URL, file or version control are not supported yet",
+                      "require a version from the package index, such as `name==1.2`");
   }
   if (text.starts_with('.') || text.starts_with('/') || text.find('/') != text.npos) {
-    Refuse(text, "packages by path are not supported yet",
-           "require a version from the package index, such as `name==1.2`");
+    RefuseRequirement(text, "packages by path are not supported yet",
+                      "require a version from the package index, such as `name==1.2`");
   }
 }
 
@@ -47,13 +48,14 @@ std::vector<std::string> TakeExtras(std::string_view text, std::string_view& res
   std::vector<std::string> extras;
   if (!rest.starts_with('[')) return extras;
   const size_t close = rest.find(']');
-  if (close == rest.npos) Refuse(text, "the list of extras is not closed");
+  if (close == rest.npos) RefuseRequirement(text, "the list of extras is not closed");
   const std::string_view inside = base::Trim(rest.substr(1, close - 1));
   rest = base::Trim(rest.substr(close + 1));
   if (inside.empty()) return extras;
   for (const std::string& part : base::Split(inside, ',')) {
     const std::string_view extra = base::Trim(part);
-    if (!IsProjectName(extra)) Refuse(text, fmt::format("`{}` is not the name of an extra", extra));
+    if (!IsProjectName(extra))
+      RefuseRequirement(text, fmt::format("`{}` is not the name of an extra", extra));
     extras.push_back(NormaliseName(extra));
   }
   std::sort(extras.begin(), extras.end());
@@ -76,16 +78,18 @@ std::string Clause(std::string_view text, std::string_view clause) {
   const auto* found = std::find_if(kOperators.begin(), kOperators.end(),
                                    [&](std::string_view op) { return clause.starts_with(op); });
   if (found == kOperators.end()) {
-    Refuse(text, fmt::format("`{}` does not begin with an operator such as `==` or `>=`", clause));
+    RefuseRequirement(
+        text, fmt::format("`{}` does not begin with an operator such as `==` or `>=`", clause));
   }
   const std::string_view version = base::Trim(clause.substr(found->size()));
-  if (!IsVersionPattern(version)) Refuse(text, fmt::format("`{}` is not a version", version));
+  if (!IsVersionPattern(version))
+    RefuseRequirement(text, fmt::format("`{}` is not a version", version));
   return std::string(*found) + std::string(version);
 }
 
 std::string Specifier(std::string_view text, std::string_view rest) {
   if (rest.starts_with('(')) {
-    if (!rest.ends_with(')')) Refuse(text, "a parenthesis is not closed");
+    if (!rest.ends_with(')')) RefuseRequirement(text, "a parenthesis is not closed");
     rest = base::Trim(rest.substr(1, rest.size() - 2));
   }
   if (rest.empty()) return {};
@@ -107,7 +111,7 @@ std::string Marker(std::string_view text, std::string_view rest) {
   for (const char c : base::Trim(rest)) {
     const bool known = std::isalnum(static_cast<unsigned char>(c)) != 0 ||
                        std::string_view(" \t_.,'\"<>=!~()+*-").find(c) != std::string_view::npos;
-    if (!known) Refuse(text, fmt::format("`{}` has no place in a marker", c));
+    if (!known) RefuseRequirement(text, fmt::format("`{}` has no place in a marker", c));
     if (quote == 0 && (c == '\'' || c == '"')) {
       quote = c;
       marker += '\'';
@@ -117,12 +121,12 @@ std::string Marker(std::string_view text, std::string_view rest) {
     } else if (quote == 0 && (c == ' ' || c == '\t')) {
       if (!marker.ends_with(' ')) marker += ' ';
     } else {
-      if (c == '\'' || c == '"') Refuse(text, "a marker quotes a quote");
+      if (c == '\'' || c == '"') RefuseRequirement(text, "a marker quotes a quote");
       marker += c;
     }
   }
-  if (quote != 0) Refuse(text, "a quote in the marker is not closed");
-  if (marker.empty()) Refuse(text, "the marker after `;` is missing");
+  if (quote != 0) RefuseRequirement(text, "a quote in the marker is not closed");
+  if (marker.empty()) RefuseRequirement(text, "the marker after `;` is missing");
   return marker;
 }
 
@@ -143,7 +147,8 @@ Requirement ParseRequirement(std::string_view text) {
   std::string_view rest = base::Trim(whole.substr(0, semicolon));
   const size_t end = std::min(rest.find_first_of(" \t[(=<>!~,"), rest.size());
   const std::string_view name = rest.substr(0, end);
-  if (!IsProjectName(name)) Refuse(whole, fmt::format("`{}` is not the name of a package", name));
+  if (!IsProjectName(name))
+    RefuseRequirement(whole, fmt::format("`{}` is not the name of a package", name));
   rest = base::Trim(rest.substr(end));
   Requirement requirement;
   requirement.name = NormaliseName(name);

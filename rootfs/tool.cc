@@ -14,7 +14,7 @@
 namespace rundlet::rootfs {
 namespace {
 
-constexpr std::string_view kLayoutVersion = "1";
+constexpr std::string_view kToolVersion = "1";
 constexpr std::string_view kUvVersion = "0.13.9";
 // uv is a static program; the tag only names a folder of its tree.
 constexpr const char* kPythonTag = "3.11";
@@ -78,7 +78,7 @@ Distribution FindUv(WorkerClient& workers, const std::string& index, const base:
 std::string ToolKey(const base::Digest& wheel) {
   base::Sha256 hash;
   hash.AddField("tool");
-  hash.AddField(kLayoutVersion);
+  hash.AddField(kToolVersion);
   hash.AddField(wheel.hex());
   return hash.Finish().hex();
 }

@@ -12,7 +12,7 @@
 namespace rundlet::rootfs {
 namespace {
 
-constexpr std::string_view kLayoutVersion = "1";
+constexpr std::string_view kVenvVersion = "1";
 
 void CheckInterpreter(const Interpreter& interpreter) {
   const std::string& path = interpreter.executable;
@@ -57,7 +57,7 @@ std::string EnsureVenv(store::Store& store, const Interpreter& interpreter) {
   CheckInterpreter(interpreter);
   base::Sha256 hash;
   hash.AddField("venv");
-  hash.AddField(kLayoutVersion);
+  hash.AddField(kVenvVersion);
   hash.AddField(interpreter.executable);
   hash.AddField(interpreter.version);
   const std::string key = hash.Finish().hex();

@@ -15,12 +15,12 @@ constexpr size_t kHeaderLimit = 20'000;
 
 using Headers = std::vector<std::pair<std::string, std::string>>;  // key in lower case, value
 
-[[noreturn]] void Refuse(std::string_view file, std::string cause) {
+[[noreturn]] void RefuseMetadata(std::string_view file, std::string cause) {
   throw base::Error(base::Fault::kInvalid, fmt::format("reading {}", file))
       .Because(std::move(cause));
 }
 
-std::string Lower(std::string_view text) {
+std::string LowerAscii(std::string_view text) {
   std::string lower(text);
   std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
     return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -29,7 +29,7 @@ std::string Lower(std::string_view text) {
 }
 
 Headers ParseHeaders(std::string_view text, std::string_view file) {
-  if (text.find('\0') != text.npos) Refuse(file, "it holds a NUL byte");
+  if (text.find('\0') != text.npos) RefuseMetadata(file, "it holds a NUL byte");
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   Headers headers;
   while (!text.empty()) {
@@ -44,8 +44,8 @@ Headers ParseHeaders(std::string_view text, std::string_view file) {
     // Descriptions of old wheels spill into the headers; a line without a colon ends them, as for
     // email parsers.
     if (colon == line.npos) break;
-    if (headers.size() == kHeaderLimit) Refuse(file, "it has too many headers");
-    headers.emplace_back(Lower(line.substr(0, colon)), base::Trim(line.substr(colon + 1)));
+    if (headers.size() == kHeaderLimit) RefuseMetadata(file, "it has too many headers");
+    headers.emplace_back(LowerAscii(line.substr(0, colon)), base::Trim(line.substr(colon + 1)));
   }
   return headers;
 }
@@ -54,10 +54,10 @@ std::string Single(const Headers& headers, std::string_view key, std::string_vie
   const std::string* value = nullptr;
   for (const auto& [name, text] : headers) {
     if (name != key) continue;
-    if (value != nullptr) Refuse(file, fmt::format("`{}` is there twice", key));
+    if (value != nullptr) RefuseMetadata(file, fmt::format("`{}` is there twice", key));
     value = &text;
   }
-  if (value == nullptr || value->empty()) Refuse(file, fmt::format("`{}` is missing", key));
+  if (value == nullptr || value->empty()) RefuseMetadata(file, fmt::format("`{}` is missing", key));
   return *value;
 }
 
@@ -68,7 +68,8 @@ WheelMetadata ParseMetadata(std::string_view text) {
   const Headers headers = ParseHeaders(text, kFile);
   WheelMetadata metadata{Single(headers, "name", kFile), Single(headers, "version", kFile)};
   if (!IsProjectName(metadata.name)) {
-    Refuse(kFile, fmt::format("`{}` is not a project name", base::Printable(metadata.name)));
+    RefuseMetadata(kFile,
+                   fmt::format("`{}` is not a project name", base::Printable(metadata.name)));
   }
   return metadata;
 }
@@ -80,12 +81,13 @@ WheelFormat ParseWheelFormat(std::string_view text) {
   if (!version.starts_with("1.") || version.size() > 8 ||
       !std::all_of(version.begin() + 2, version.end(),
                    [](char c) { return c >= '0' && c <= '9'; })) {
-    Refuse(kFile, fmt::format("wheel format {} is not known, only 1.x", base::Printable(version)));
+    RefuseMetadata(kFile,
+                   fmt::format("wheel format {} is not known, only 1.x", base::Printable(version)));
   }
   WheelFormat format;
-  const std::string pure = Lower(Single(headers, "root-is-purelib", kFile));
+  const std::string pure = LowerAscii(Single(headers, "root-is-purelib", kFile));
   if (pure != "true" && pure != "false")
-    Refuse(kFile, "`root-is-purelib` is neither true nor false");
+    RefuseMetadata(kFile, "`root-is-purelib` is neither true nor false");
   format.root_is_purelib = pure == "true";
   for (const auto& [name, value] : headers) {
     if (name == "tag") format.tags.push_back(value);

@@ -10,11 +10,11 @@
 namespace rundlet::rootfs {
 namespace {
 
-constexpr size_t kPathLimit = 1024;
+constexpr size_t kPlacedPathLimit = 1024;
 constexpr size_t kDepthLimit = 64;
 constexpr std::string_view kToPrefix = "../../../";  // from lib/pythonX.Y/site-packages
 
-[[noreturn]] void Refuse(std::string_view path, std::string cause) {
+[[noreturn]] void RefusePath(std::string_view path, std::string cause) {
   throw base::Error(base::Fault::kInvalid, fmt::format("placing `{}`", base::Printable(path)))
       .Because(std::move(cause));
 }
@@ -54,7 +54,7 @@ std::string CheckReserved(std::string_view archive_path, std::string path) {
                       std::all_of(path.begin() + 10, path.end(),
                                   [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
   if (python || path == "pyvenv.cfg" || path == "bin" || path == "lib" || path == "lib64") {
-    Refuse(archive_path, fmt::format("`{}` belongs to the environment itself", path));
+    RefusePath(archive_path, fmt::format("`{}` belongs to the environment itself", path));
   }
   return path;
 }
@@ -62,7 +62,7 @@ std::string CheckReserved(std::string_view archive_path, std::string path) {
 InstalledPath PlaceData(const WheelLayout& layout, std::string_view archive_path) {
   const std::string_view inside = archive_path.substr(layout.data.size() + 1);
   const size_t slash = inside.find('/');
-  if (slash == inside.npos) Refuse(archive_path, "it is outside every installation scheme");
+  if (slash == inside.npos) RefusePath(archive_path, "it is outside every installation scheme");
   const std::string_view scheme = inside.substr(0, slash);
   const std::string rest(inside.substr(slash + 1));
   if (scheme == "purelib" || scheme == "platlib") return {layout.SitePackages() + "/" + rest};
@@ -77,25 +77,25 @@ InstalledPath PlaceData(const WheelLayout& layout, std::string_view archive_path
     if (IsBelow(rest, "lib64")) return {"lib" + rest.substr(5)};
     return {CheckReserved(archive_path, rest)};
   }
-  Refuse(archive_path,
-         fmt::format("there is no installation scheme `{}`", base::Printable(scheme)));
+  RefusePath(archive_path,
+             fmt::format("there is no installation scheme `{}`", base::Printable(scheme)));
 }
 
 }  // namespace
 
 void CheckArchivePath(std::string_view path) {
-  if (path.size() > kPathLimit) Refuse(path.substr(0, 100), "the path is too long");
+  if (path.size() > kPlacedPathLimit) RefusePath(path.substr(0, 100), "the path is too long");
   if (!base::IsPlainRelative(path))
-    Refuse(path, "the path leads outside, or is not in its plain form");
+    RefusePath(path, "the path leads outside, or is not in its plain form");
   if (std::count(path.begin(), path.end(), '/') > static_cast<ptrdiff_t>(kDepthLimit)) {
-    Refuse(path, "the path is too deep");
+    RefusePath(path, "the path is too deep");
   }
   if (std::any_of(path.begin(), path.end(), [](char c) {
         return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\';
       })) {
-    Refuse(path, "the path holds a backslash or a control character");
+    RefusePath(path, "the path holds a backslash or a control character");
   }
-  if (!IsUtf8(path)) Refuse(path, "the path is not UTF-8");
+  if (!IsUtf8(path)) RefusePath(path, "the path is not UTF-8");
 }
 
 InstalledPath PlaceWheelFile(const WheelLayout& layout, std::string_view archive_path) {

@@ -58,7 +58,7 @@ void Import(const std::string& name, const std::string& path, const Context& con
   }
 }
 
-void List(const Context& context) {
+void ListImages(const Context& context) {
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   const std::map<std::string, uint64_t> layers = LayerBytes(engine->store());
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
@@ -103,7 +103,7 @@ void AddImage(CLI::App& program, Context& context) {
   import->add_option("PATH", *path, "Directory or archive")->required();
   import->callback([name, path, &context] { Import(*name, *path, context);
 });
-image->add_subcommand("ls", "List images")->callback([&context] { List(context); });
+image->add_subcommand("ls", "List images")->callback([&context] { ListImages(context); });
 }  // namespace rundlet::cli
 
 }  // namespace rundlet::cli

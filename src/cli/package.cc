@@ -14,7 +14,7 @@
 namespace rundlet::cli {
 namespace {
 
-void List(const Context& context) {
+void ListPackages(const Context& context) {
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   TableText table({{"PACKAGE"},
@@ -66,7 +66,9 @@ void List(const Context& context) {
 void AddPackage(CLI::App& program, Context& context) {
   auto* package =
       program.add_subcommand("package", "Installed packages: ls")->require_subcommand(1);
-  package->add_subcommand("ls", "List installed packages")->callback([&context] { List(context); });
+  package->add_subcommand("ls", "List installed packages")->callback([&context] {
+    ListPackages(context);
+  });
 }
 
 }  // namespace rundlet::cli

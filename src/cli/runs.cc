@@ -45,7 +45,7 @@ void PrintJson(const ordered_json& document) {
   fmt::print("{}\n", document.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 
-void List(const Context& context) {
+void ListRuns(const Context& context) {
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   ordered_json list = ordered_json::array();
   TableText table({{"RUN"}, {"PROJECT"}, {"STATE"}, {"STARTED"}, {"TOOK", Align::kRight}});
@@ -98,7 +98,9 @@ void Logs(const std::string& id, const std::string& step, const Context& context
 
 void AddRuns(CLI::App& program, Context& context) {
   auto* runs = program.add_subcommand("runs", "History: ls, show, logs")->require_subcommand(1);
-  runs->add_subcommand("ls", "List runs, newest first")->callback([&context] { List(context); });
+  runs->add_subcommand("ls", "List runs, newest first")->callback([&context] {
+    ListRuns(context);
+  });
   const auto id = std::make_shared<std::string>();
   const auto step = std::make_shared<std::string>();
   auto* show = runs->add_subcommand("show", "One run, step by step");

@@ -17,7 +17,7 @@
 namespace rundlet::cli {
 namespace {
 
-void List(const Context& context) {
+void ListTables(const Context& context) {
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   TableText text({{"TABLE"},
@@ -75,7 +75,7 @@ void Head(const std::string& name, unsigned rows, const Context& context) {
 
 void AddTable(CLI::App& program, Context& context) {
   auto* table = program.add_subcommand("table", "Results: ls, head")->require_subcommand(1);
-  table->add_subcommand("ls", "List tables")->callback([&context] { List(context); });
+  table->add_subcommand("ls", "List tables")->callback([&context] { ListTables(context); });
   auto* head = table->add_subcommand("head", "First rows of a table");
   const auto name = std::make_shared<std::string>();
   const auto rows = std::make_shared<unsigned>(10);
