@@ -44,7 +44,7 @@ struct Owner {
   throw base::Error(base::Fault::kInvalid, fmt::format("putting `{}` and `{}` into one environment",
                                                        first.label, second.label))
       .Because(fmt::format("both bring `{}`, {}", base::Printable(path), what))
-      .Hint(fmt::format("require only one of them, or say `prefer = [\"{}\"]`", first.name));
+      .Hint("require only one of them");
 }
 
 class Finder {

@@ -36,6 +36,8 @@ _OPTIONS = (
     "timeout",
     "retries",
 )
+# How sqlglot's messages show a word of the query.
+_TOKEN = re.compile(r"<Token token_type: .*?, text: (.*?), line: \d+, col: .*>", re.DOTALL)
 _FILE_FUNCTION = re.compile(
     r"(read|scan)_?(csv|parquet|json|ndjson|blob|text|xlsx)|glob|"
     r".*_(scan|query|attach)\Z",
@@ -279,6 +281,7 @@ class _Query:
         if not line:  # the tokenizer names no place: a quote or comment that does not end
             message = "the text cannot be split into words: a quote or a comment may not end"
             line = 1
+        message = _TOKEN.sub(r"`\1`", message)
         self._fault(line, column, f"syntax error: {message[:1].lower()}{message[1:]}")
 
     def _line_of(self, offset: int) -> int:

@@ -139,6 +139,10 @@ std::string Text(const json& object, const char* key) {
 // The runner's own account of a failure: the exception, where it is in the user's files, and its
 // hint.
 [[noreturn]] void ThrowReported(const StepTask& task, const json& report) {
+  // Only a user's code runs out of its own scratch; what is kept lies in the state directory.
+  if (task.output == StepOutput::kParquet && Text(report, "type") == "NoSpaceError") {
+    throw base::ErrnoError(ENOSPC, fmt::format("keeping the result of `{}`", task.label));
+  }
   const std::string file = Text(report, "file");
   const auto line = report.find("line");
   std::string where;

@@ -9,78 +9,14 @@ from typing import Any
 
 import pytest
 
+from support.pipelines import PIPELINE, line_of, models, write
 from support.rundlet import Rundlet
-
-SETTINGS = """
-[project]
-name = "small"
-
-[python]
-version = "3.11"
-pip = ["pyarrow==22.0.0"]
-
-[images]
-"3.11" = "python-3.11"
-
-[parameters.limit]
-type = "int"
-default = 3
-"""
-
-PIPELINE = """
-import rundlet
-
-
-@rundlet.model()
-@rundlet.python("3.11", pip={"tiny": "1.0"})
-def numbers(limit=rundlet.Parameter("limit")):
-    import pyarrow
-    import tiny
-
-    print("tiny", tiny.__version__)
-    return pyarrow.table({"n": list(range(limit))})
-
-
-@rundlet.model(materialize="replace")
-@rundlet.python("3.11")
-def squares(numbers=rundlet.Model("numbers")):
-    import pyarrow
-
-    return pyarrow.table({"square": [n * n for n in numbers["n"].to_pylist()]})
-
-
-@rundlet.expectation()
-@rundlet.python("3.11")
-def squares_are_positive(squares=rundlet.Model("squares")):
-    return rundlet.expect.values_between(squares, "square", 0, 1000)
-"""
 
 TOTAL = "-- rundlet: materialize=replace\nSELECT CAST(sum(n) AS BIGINT) AS total FROM numbers\n"
 
 
-def write(project: Path, pipeline: str = PIPELINE, **more: str) -> Path:
-    (project / "rundlet.toml").write_text(SETTINGS)
-    (project / "pipeline.py").write_text(pipeline)
-    for name, text in more.items():
-        (project / f"{name}.sql").write_text(text)
-    return project
-
-
 def results(document: dict[str, Any]) -> dict[str, str]:
     return {step["name"]: step["result"] for step in document["steps"]}
-
-
-def models(*functions: str) -> str:
-    """A pipeline of bodies: `name(arguments): body`."""
-    parts = ["import rundlet\n"]
-    for function in functions:
-        parts.append(f'@rundlet.model()\n@rundlet.python("3.11")\ndef {function}\n')
-    return "\n\n".join(parts)
-
-
-def line_of(project: Path, text: str) -> int:
-    lines = (project / "pipeline.py").read_text().splitlines()
-    return next(number for number, line in enumerate(lines, 1) if text in line)
 
 
 def test_first_and_second_run(shared_state: Rundlet, project: Path) -> None:
@@ -193,57 +129,6 @@ def test_expectation_that_does_not_hold(shared_state: Rundlet, project: Path) ->
     write(project, PIPELINE.replace("0, 1000", "5, 1000"))
     done = shared_state("run", project).check(1)
     assert "squares_are_positive" in done.err
-
-
-REFUSED = {
-    "syntax error": ("import rundlet\n\ndef f(:\n", "def f("),
-    "cycle": (
-        models("a(b=rundlet.Model('b')):\n    return b", "b(a=rundlet.Model('a')):\n    return a"),
-        "def a(",
-    ),
-    "two models of one name": (models("twin():\n    return 1", "twin():\n    return 2"), "def twin("),
-    "dynamic decorator": (
-        "import rundlet\n\nPINS = {'tiny': str(1 + 1)}\n\n\n"
-        "@rundlet.model()\n@rundlet.python('3.11', pip=PINS)\ndef f():\n    return 1\n",
-        "pip=PINS",
-    ),
-    "missing input": (models("f(gone=rundlet.Model('gone')):\n    return gone"), "def f("),
-}
-
-
-@pytest.mark.parametrize("fault", REFUSED)
-def test_invalid_pipeline(shared_state: Rundlet, project: Path, fault: str) -> None:
-    text, where = REFUSED[fault]
-    write(project, text)
-    done = shared_state("run", project).check(2)
-    assert "error: " in done.err
-    assert f"pipeline.py:{line_of(project, where)}" in done.err, done.err
-    if fault == "two models of one name":
-        assert done.err.count("pipeline.py:") >= 2, done.err
-    assert not [run for run in shared_state.json("runs", "ls") if run["path"] == str(project)]
-
-
-def test_invalid_sql(shared_state: Rundlet, project: Path) -> None:
-    write(project, total="SELECT FROM WHERE\n")
-    done = shared_state("run", project).check(2)
-    assert "total.sql" in done.err
-
-
-def test_unknown_package_of_a_step(shared_state: Rundlet, project: Path) -> None:
-    write(project, PIPELINE.replace('"tiny": "1.0"', '"no-such-distribution": "1.0"'))
-    done = shared_state("run", project).check(2)
-    assert "no-such-distribution" in done.err
-    assert "numbers" in done.err
-
-
-def test_image_that_is_not_there(shared_state: Rundlet, project: Path) -> None:
-    write(project)
-    (project / "rundlet.toml").write_text(SETTINGS.replace('"python-3.11"', '"nowhere"'))
-    assert "`nowhere`" in shared_state("run", project).check(2).err
-
-
-def test_folder_without_a_project(shared_state: Rundlet, project: Path) -> None:
-    assert shared_state("run", project).check(2).err.startswith("error: ")
 
 
 def test_unknown_run_and_table(shared_state: Rundlet) -> None:

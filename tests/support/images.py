@@ -232,7 +232,9 @@ class Image:
             if number in set(self.flip):
                 data = _flipped(data)
             names.append(f"{identity}/layer.tar")
-            legacy = {"id": identity, "os": self.os, **({"parent": parent} if parent else {})}
+            legacy = {"id": identity, "os": self.os, "architecture": self.architecture}
+            if parent:
+                legacy["parent"] = parent
             files[f"{identity}/VERSION"] = b"1.0"
             files[f"{identity}/json"] = encoded(legacy)
             if number not in set(self.missing):

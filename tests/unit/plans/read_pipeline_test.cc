@@ -178,7 +178,8 @@ TEST(ReadPipeline, ImagesThatAreNotThere) {
   EXPECT_EQ(Faults(ReaderJson({ModelJson("a")}), json::object()),
             "error: pipeline.py:1: model `a` does not say which Python it runs on\n"
             "caused by: rundlet.toml has no default for it\n"
-            "hint: add \"3.11\" = \"python:3.11-slim\" below [images] in rundlet.toml\n");
+            "hint: add \"3.11\" = \"NAME\" below [images] in rundlet.toml, with a NAME that "
+            "`rundlet image ls` lists\n");
 }
 
 TEST(ReadPipeline, ReaderErrorsAreTold) {
