@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import subprocess
-import time
-
-import pytest
-
 from support.index import PackageIndex
 from support.rundlet import Result, Rundlet
 from support.wheels import module
@@ -139,26 +132,6 @@ def test_interrupted_download_is_taken_up(warm: Rundlet, index: PackageIndex) ->
     path = index.add(module("resumed"))
     index.fault(path, truncate=100, times=1)
     assert version_of(warm, "resumed", "resumed") == "1.0"
-
-
-@pytest.mark.parametrize("phase", ["resolving", "downloading"])
-def test_interrupted(warm: Rundlet, index: PackageIndex, phase: str) -> None:
-    name = f"slow-{phase}"
-    path = index.add(module(name))
-    if phase == "resolving":
-        path = f"/simple/{name}/"
-    index.fault(path, stall=60)
-    with warm.start("exec", *IMAGE, "--with", name, "--", "echo", "ran") as process:
-        deadline = time.monotonic() + 60
-        while not index.count(path) and time.monotonic() < deadline:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.02)
-        assert index.count(path)
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
-        assert process.returncode == 130
-        assert out == b""
-    assert installed(warm, name) == []
 
 
 def test_packages_listed_in_text(shared_state: Rundlet) -> None:
