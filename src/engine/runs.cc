@@ -3,7 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,16 +27,13 @@ constexpr size_t kLogLimit = 256 << 20;
 constexpr RunState kStates[] = {RunState::kRunning, RunState::kSucceeded, RunState::kFailed,
                                 RunState::kInterrupted};
 
-// Sorts by time; the end tells runs of one second apart: "20260131-154502-3fa9".
-std::string NewRunId(int64_t now) {
+// Sorts by time; the end is the part of the second, in 65536ths: "20260131-154502-3fa9".
+std::string NewRunId(const timespec& now) {
   tm parts;
-  const time_t time = now;
-  gmtime_r(&time, &parts);
+  gmtime_r(&now.tv_sec, &parts);
   char text[32];
   strftime(text, sizeof text, "%Y%m%d-%H%M%S", &parts);
-  uint16_t random = 0;
-  if (getrandom(&random, sizeof random, 0) < 0) base::ThrowErrno("making a run's id");
-  return fmt::format("{}-{:04x}", text, random);
+  return fmt::format("{}-{:04x}", text, (now.tv_nsec << 16) / 1'000'000'000);
 }
 
 json ToJson(const RunRecord& run) {
@@ -133,8 +130,14 @@ const char* NameOf(RunState state) {
 
 Run::Run(store::Store& store, RunRecord record)
     : record_(std::move(record)), begin_(std::chrono::steady_clock::now()) {
-  record_.started_at = std::time(nullptr);
-  record_.id = NewRunId(record_.started_at);
+  while (true) {  // until the id is nobody else's
+    timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    record_.started_at = now.tv_sec;
+    record_.id = NewRunId(now);
+    if (mkdirat(store.dir(), directory().c_str(), 0700) == 0) break;
+    if (errno != EEXIST) base::ThrowErrno("making run `{}`", record_.id);
+  }
   base::MakeDirs(store.dir(), directory() + "/logs", 0700);
   base::MakeDirs(store.dir(), directory() + "/project", 0755);
   base::MakeDirs(store.dir(), directory() + "/steps", 0755);
