@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -59,7 +60,8 @@ class PipelineRun {
                               .id_base = engine.config().ids.base,
                               .id_count = engine.config().ids.count,
                               .steps = {}}),
-        results_(planned.plan.tasks.size()) {
+        results_(planned.plan.tasks.size()),
+        readers_(planned.plan.tasks.size()) {
     const base::UniqueFd files = base::OpenAt(run_.dir(), "project", O_RDONLY | O_DIRECTORY);
     WriteProject(project, files.get());
     summary_.resolved = planned.resolved;
@@ -77,11 +79,20 @@ class PipelineRun {
         continue;
       }
       Job job = {.lane = task.kind == TaskKind::kFetch ? Lane::kNetwork : Lane::kCompute,
-                 .run = [this, id] { RunTask(id); },
-                 .skip = [this, id, &task_of](size_t cause) { Skip(id, task_of[cause]); }};
+                 .run =
+                     [this, id] {
+                       const Reading reading(*this, id);
+                       RunTask(id);
+                     },
+                 .skip =
+                     [this, id, &task_of](size_t cause) {
+                       const Reading reading(*this, id);
+                       Skip(id, task_of[cause]);
+                     }};
       for (const plans::TaskId need : task.needs) {
-        if (planned_.plan.task(need).action == Action::kRun)
-          job.needs.push_back(job_of[need.value]);
+        if (planned_.plan.task(need).action != Action::kRun) continue;
+        job.needs.push_back(job_of[need.value]);
+        ++readers_[need.value];
       }
       job_of[id] = jobs.size();
       task_of.push_back(id);
@@ -92,6 +103,26 @@ class PipelineRun {
   }
 
  private:
+  // A task's use of the tables it needs. A table whose last reader has ended is dropped, and its
+  // memory with it.
+  class Reading {
+   public:
+    Reading(PipelineRun& run, size_t id) : run_(run), id_(id) {}
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    ~Reading() {
+      if (run_.readers_[id_] == 0) run_.results_[id_].table.reset();
+      for (const plans::TaskId need : run_.planned_.plan.tasks[id_].needs) {
+        if (run_.planned_.plan.task(need).action != Action::kRun) continue;
+        if (--run_.readers_[need.value] == 0) run_.results_[need.value].table.reset();
+      }
+    }
+
+   private:
+    PipelineRun& run_;
+    size_t id_;
+  };
+
   const std::string& LabelOf(const Task& task) const {
     return task.step.empty() ? task.name : task.step.text();
   }
@@ -124,6 +155,14 @@ class PipelineRun {
             .kind = std::string(plans::NameOf(task.kind)),
             .result = task.action == Action::kCached ? "cached" : "not-needed",
             .message = task.reason});
+    if (task.kind == TaskKind::kPython || task.kind == TaskKind::kSql) PreviewKept(task);
+  }
+
+  // What the step's own run showed, from the record of what it made.
+  void PreviewKept(const Task& task) {
+    const auto table = FindTable(engine_.store(), planned_.name, task.step.text());
+    if (!table.has_value() || table->fingerprint != task.fingerprint) return;
+    summary_.previews.push_back({task.step.text(), table->columns, table->preview, table->rows()});
   }
 
   void Record(StepRecord record) {
@@ -219,17 +258,18 @@ class PipelineRun {
     throw std::logic_error("not reached");
   }
 
-  // The task whose table an input reads: a step that ran, or the scan that brings a kept result or
-  // a source.
-  SharedTable TableFor(const plans::Input& input) const {
-    const std::string& name = plans::NameOf(input.table);
-    const bool model = std::holds_alternative<plans::StepName>(input.table);
-    for (size_t id = 0; id < planned_.plan.tasks.size(); ++id) {
-      const Task& task = planned_.plan.tasks[id];
-      const bool makes_table = task.kind == TaskKind::kScan || task.kind == TaskKind::kPython ||
-                               task.kind == TaskKind::kSql;
-      if (!makes_table || results_[id].table == nullptr) continue;
-      if (model ? task.step.text() == name : task.table.text() == name) return results_[id].table;
+  // The table an input reads, of one of the tasks that this one waits for: a step that ran, or the
+  // scan that brings a kept result or a source.
+  SharedTable TableFor(const Task& task, const plans::InputTable& wanted) const {
+    const std::string& name = plans::NameOf(wanted);
+    const bool model = std::holds_alternative<plans::StepName>(wanted);
+    for (const plans::TaskId need : task.needs) {
+      const Task& maker = planned_.plan.task(need);
+      const bool makes_table = maker.kind == TaskKind::kScan || maker.kind == TaskKind::kPython ||
+                               maker.kind == TaskKind::kSql;
+      if (!makes_table || maker.action != Action::kRun) continue;
+      if (model ? maker.step.text() == name : maker.table.text() == name)
+        return results_[need.value].table;
     }
     RUNDLET_CHECK(false);
     return nullptr;
@@ -295,7 +335,7 @@ class PipelineRun {
     for (const plans::Input& input : step.inputs) {
       run.inputs.push_back({.argument = input.argument,
                             .model = plans::NameOf(input.table),
-                            .table = TableFor(input),
+                            .table = TableFor(task, input.table),
                             .columns = input.columns.has_value() ? TextsOf(*input.columns)
                                                                  : std::vector<std::string>{},
                             .all_columns = !input.columns.has_value(),
@@ -369,12 +409,7 @@ class PipelineRun {
     run.output = StepOutput::kParquet;
     run.inputs = {{.argument = step.name.text(),
                    .model = step.name.text(),
-                   .table = TableFor({.argument = {},
-                                      .table = step.name,
-                                      .columns = {},
-                                      .filter = {},
-                                      .filter_text = {},
-                                      .filter_columns = {}}),
+                   .table = TableFor(task, step.name),
                    .columns = {},
                    .filter = {}}};
     const std::string out = run.out;
@@ -389,6 +424,7 @@ class PipelineRun {
                  .name = step.name.text(),
                  .source = out + "/table.parquet",
                  .columns = result.columns,
+                 .preview = result.preview,
                  .rows = result.rows.value_or(0),
                  .run = run_.id(),
                  .fingerprint = repeatable ? std::optional(maker.fingerprint) : std::nullopt,
@@ -417,11 +453,22 @@ class PipelineRun {
                            : summary_.errors.empty() ? RunState::kSucceeded
                                                      : RunState::kFailed;
     run_.Finish(state);
+    SortPreviews();
     if (cancelled) throw base::Cancelled("interrupted");
     if (!summary_.errors.empty())
       summary_.exit_code = static_cast<int>(summary_.errors.front().fault());
     summary_.record = run_.record();
     return std::move(summary_);
+  }
+
+  // In the plan's order, whichever ended first.
+  void SortPreviews() {
+    const auto place = [this](const Preview& preview) {
+      return std::find_if(planned_.plan.steps.begin(), planned_.plan.steps.end(),
+                          [&preview](const auto& one) { return one.name.text() == preview.step; });
+    };
+    std::sort(summary_.previews.begin(), summary_.previews.end(),
+              [&place](const Preview& a, const Preview& b) { return place(a) < place(b); });
   }
 
   Engine& engine_;
@@ -433,6 +480,8 @@ class PipelineRun {
   std::set<size_t> skipped_;  // tasks; touched under the job graph's own lock only
   std::vector<StepResult>
       results_;  // by task; written by the task's thread before those that need it start
+  // By task: those that run, need it, and have not ended.
+  std::vector<std::atomic<size_t>> readers_;
   RunSummary summary_;
 };
 
