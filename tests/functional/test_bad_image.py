@@ -5,15 +5,13 @@ The images hold no Python: one that is taken in whole ends with just that being 
 
 from __future__ import annotations
 
-import io
 import random
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.images import Image, file, layer_tar, sha256, symlink
+from support.images import Image, as_old_docker, file, layer_tar, sha256, symlink
 from support.rundlet import Rundlet
 from support.store import entries, nothing_kept
 
@@ -30,19 +28,8 @@ FORMS: dict[str, Callable[[Image, Path], Path]] = {
     "directory": lambda image, folder: image.write_layout(folder / "image"),
     "OCI archive": lambda image, folder: image.write_oci_archive(folder / "image.tar"),
     "docker archive": lambda image, folder: image.write_docker_archive(folder / "image.tar"),
-    "archive of an old docker": lambda image, folder: legacy(image.write_docker_archive(folder / "image.tar")),
+    "archive of an old docker": lambda image, folder: as_old_docker(image.write_docker_archive(folder / "image.tar")),
 }
-
-
-def legacy(path: Path) -> Path:
-    """As docker before 1.10 saved an image: without manifest.json and the config."""
-    kept = io.BytesIO()
-    with tarfile.open(path) as source, tarfile.open(fileobj=kept, mode="w") as target:
-        for member in source:
-            if "/" in member.name or member.name == "repositories":
-                target.addfile(member, source.extractfile(member))
-    path.write_bytes(kept.getvalue())
-    return path
 
 
 def refused(driver: Rundlet, path: Path, code: int = 2) -> str:

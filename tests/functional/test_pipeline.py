@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from support.index import PackageIndex
 from support.pipelines import PIPELINE, line_of, models, write
 from support.rundlet import Rundlet
+from support.wheels import module
 
 TOTAL = "-- rundlet: materialize=replace\nSELECT sum(n) AS total FROM numbers\n"
 
@@ -65,17 +67,30 @@ def test_first_and_second_run(shared_state: Rundlet, project: Path) -> None:
     assert head["total_rows"] == 3
 
 
-def test_changed_pin_installs_only_that(shared_state: Rundlet, project: Path) -> None:
-    write(project)
-    shared_state.ok("run", project, "--param", "limit=4")
-    write(project, PIPELINE.replace('"tiny": "1.0"', '"tiny": "2.0"'))
-    before = {row["key"] for row in shared_state.json("package", "ls")}
-    done = shared_state.json("run", project, "--param", "limit=4")
-    new = [row["name"] for row in shared_state.json("package", "ls") if row["key"] not in before]
-    assert set(new) <= {"tiny"}
-    assert done["packages"]["installed"] == len(new)
-    assert results(done)["numbers"] == "done"
-    assert results(done)["squares"] in ("done", "cached")
+def test_changed_pin_installs_only_that(warm: Rundlet, index: PackageIndex, project: Path) -> None:
+    for version in ("1.0", "2.0", "3.0"):
+        index.add(module("pinned", version))
+    pipeline = PIPELINE.replace('"tiny": "1.0"', '"pinned": "1.0", "leaf": "1.0"').replace("tiny", "pinned")
+    write(project, pipeline)
+    first = warm.json("run", project)["packages"]
+    before = {row["key"] for row in warm.json("package", "ls")}
+
+    index.forget()
+    write(project, pipeline.replace('"pinned": "1.0"', '"pinned": "2.0"'))
+    second = warm.json("run", project)
+    new = [(row["name"], row["version"]) for row in warm.json("package", "ls") if row["key"] not in before]
+    assert new == [("pinned", "2.0")]
+    reused = first["installed"] + first["reused"] - 1
+    assert second["packages"] == {"resolved": 1, "fetched": 1, "installed": 1, "reused": reused}
+    assert [path for path in index.counts() if path.endswith(".whl")] == ["/files/pinned-2.0-py3-none-any.whl"]
+    assert results(second)["numbers"] == "done"
+    assert results(second)["squares"] == "done"  # what it reads may have changed
+
+    write(project, pipeline.replace('"pinned": "1.0"', '"pinned": "3.0"'))
+    talk = warm.ok("run", project).err.splitlines()
+    named = [line.split("  ")[0] for line in talk if line.startswith(("done fetch", "done install", "done resolve"))]
+    assert sorted(named) == ["done fetch pinned 3.0", "done install pinned 3.0", "done resolve for step `numbers`"]
+    assert f"packages: 1 installed, {reused} reused, 1 fetched; 1 resolves" in talk[-1]
 
 
 def test_whole_numbers_stay_numbers(shared_state: Rundlet, project: Path) -> None:
