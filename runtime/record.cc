@@ -11,7 +11,7 @@ const char* NameOf(Stage stage) {
     case Stage::kNetwork:
       return "setting up its network";
     case Stage::kGroups:
-      return "limiting its control groups";
+      return "joining its control groups";
     case Stage::kCloned:
       return "cloning its first process";
     case Stage::kIdMap:

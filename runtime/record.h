@@ -17,7 +17,7 @@ enum class Stage : uint32_t {
   kReceived,    // launcher: request decoded
   kMounts,      // launcher: detached mounts made
   kNetwork,     // launcher: in the sandbox's network namespace
-  kGroups,      // launcher: its control groups limited
+  kGroups,      // launcher: in its control groups
   kCloned,      // launcher: process cloned with its namespaces
   kIdMap,       // user namespace mapped
   kIdentity,    // root of its own user namespace

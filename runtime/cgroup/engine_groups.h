@@ -47,7 +47,7 @@ class EngineGroups {
   void Require(const Limits& limits) const;
 
   GroupUsage UsageOf(uint64_t leaf) const;
-  // The launcher may still sit in it for a moment; then it is removed together with a later one.
+  // One in which a process is still ending is removed together with a later one.
   void RemoveLeaf(uint64_t leaf);
 
  private:

@@ -98,11 +98,6 @@ void ReadV2(const Controllers& controllers, int group, GroupUsage& usage) {
 
 }  // namespace
 
-GroupSetting PidsSetting(const Limits& limits, uint32_t guests) {
-  return {Controller::kPids, "pids.max",
-          std::to_string(uint64_t{limits.pids.value_or(kDefaultPids)} + guests)};
-}
-
 std::vector<GroupSetting> SettingsFor(const GroupKind& kind, const Limits& limits,
                                       uint32_t guests) {
   std::vector<GroupSetting> list;
@@ -114,7 +109,10 @@ std::vector<GroupSetting> SettingsFor(const GroupKind& kind, const Limits& limit
       AddV2(kind.controllers, limits, list);
       break;
   }
-  if (kind.controllers.contains(Controller::kPids)) list.push_back(PidsSetting(limits, guests));
+  if (kind.controllers.contains(Controller::kPids)) {
+    list.push_back({Controller::kPids, "pids.max",
+                    std::to_string(uint64_t{limits.pids.value_or(kDefaultPids)} + guests)});
+  }
   return list;
 }
 

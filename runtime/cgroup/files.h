@@ -25,7 +25,6 @@ struct GroupSetting {
 // In the order in which they must be written. `guests` are processes in the group beside the
 // sandbox's program and what it starts.
 std::vector<GroupSetting> SettingsFor(const GroupKind& kind, const Limits& limits, uint32_t guests);
-GroupSetting PidsSetting(const Limits& limits, uint32_t guests);
 
 // Writes one file of the group that `group` is open on. 0, or errno.
 int WriteSetting(int group, const GroupSetting& setting);

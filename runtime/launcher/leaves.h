@@ -1,8 +1,8 @@
 // The control groups of sandboxes, made ahead.
 //
-// v2: a process is cloned into its group. v1: it is born where its parent is, and moving a process
-// waits for the kernel's RCU (milliseconds); so the launcher itself sits in a fresh group, which
-// the next sandbox inherits, and moves on to another while that sandbox runs.
+// v2: a process is cloned into its group. v1: it is born where its parent is, and moving it
+// afterwards waits for the kernel's RCU (milliseconds); so the launcher itself sits in a fresh
+// group, which the next sandbox inherits, and leaves it before it is limited.
 #pragma once
 
 #include <sys/types.h>
@@ -31,24 +31,24 @@ class Leaves {
   };
   explicit Leaves(std::vector<Place> places);
 
-  // Makes the next group ready with these limits. Throws GroupFailure.
+  // Puts the caller where a clone with these limits is to be. Throws GroupFailure.
   void EnterFor(const Limits& limits);
+  // After the clone, which must not run yet: the group is its own now. Throws GroupFailure.
+  void Limit(const Limits& limits);
   uint64_t number() const { return number_; }
   // For CLONE_INTO_CGROUP; -1: the clone inherits its groups from the caller.
   int into() const;
-  // The group belongs to a sandbox now.
-  void GivenAway() { fresh_ = false; }
-  // Moves on to a fresh one if the current one is given away. When that fails, EnterFor tries again
-  // and reports it.
+  // Makes a fresh one if the current one is a sandbox's. When that fails, EnterFor tries again and
+  // reports it.
   void PrepareNext() noexcept;
 
  private:
-  void MoveToFresh();
+  static void MoveTo(const Place& place, int group);
+  void MakeFresh();
 
   std::vector<Place> places_;
   uint64_t number_;
   bool fresh_ = false;
-  Limits limits_;  // of the current group
 };
 
 // The first to go when the host is out of memory, before whatever else runs there. False with errno

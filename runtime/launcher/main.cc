@@ -48,7 +48,7 @@ Started Refused(Stage stage, int error_number, uint32_t index = 0) {
           .preparation = {}};
 }
 
-Started Clone(Preparation& preparation, const SandboxSpec& spec, const Leaves& leaves) {
+Started Clone(Preparation& preparation, const SandboxSpec& spec, Leaves& leaves) {
   Prepared& record = preparation.record();
   base::Pipe go = base::MakePipe();
   record.go = go.read.get();
@@ -70,13 +70,19 @@ Started Clone(Preparation& preparation, const SandboxSpec& spec, const Leaves& l
   Started started{.reply = {.pid = pid, .failure = {}, .leaf = leaves.number()},
                   .pidfd = UniqueFd(pidfd),
                   .preparation = {}};
-  if (!PreferAsVictim(pid) || !WriteIdMap(pid, spec.ids) || write(go.write.get(), "", 1) != 1) {
-    const int error_number = errno;
+  // The engine is its parent: it gets the pidfd and reaps it, and the reason on the status pipe.
+  const auto fail = [&](Failure failure) {
     kill(pid, SIGKILL);
-    // The engine is its parent: it gets the pidfd and reaps it, and the reason on the status pipe.
-    const Failure failure = {Stage::kIdMap, error_number, 0};
     [[maybe_unused]] const ssize_t written = write(record.status, &failure, sizeof failure);
+  };
+  try {
+    leaves.Limit(spec.limits);
+  } catch (const GroupFailure& failure) {
+    fail({Stage::kGroups, failure.error_number, static_cast<uint32_t>(failure.controller)});
+    return started;
   }
+  if (!PreferAsVictim(pid) || !WriteIdMap(pid, spec.ids) || write(go.write.get(), "", 1) != 1)
+    fail({Stage::kIdMap, errno, 0});
   return started;
 }
 
@@ -119,13 +125,11 @@ Started StartSandbox(Kept& kept, const LaunchHeader& header, std::vector<UniqueF
     Reach(record, Stage::kGroups);
     Started started = Clone(*preparation, spec, kept.leaves);
     kept.networks.GivenAway();
-    kept.leaves.GivenAway();
     started.preparation = std::move(preparation);
     return started;
   } catch (const MountFailure& failure) {
     return Refused(Stage::kMounts, failure.error_number, failure.index);
   } catch (const GroupFailure& failure) {
-    kept.leaves.GivenAway();
     return Refused(Stage::kGroups, failure.error_number, static_cast<uint32_t>(failure.controller));
   } catch (const base::Error&) {
     return Refused(Stage::kNetwork, errno);
