@@ -17,7 +17,9 @@ RUNDLET_IMAGE_PACKAGES=(mmdebstrap debian-archive-keyring python3 gzip)
 
 # To run the functional tests and the linters, beyond the two lists above.
 # shellcheck disable=SC2034
-RUNDLET_TEST_PACKAGES=(clang-format clang-tidy shellcheck bubblewrap runc umoci skopeo zstd)
+RUNDLET_TEST_PACKAGES=(
+  clang-format clang-tidy shellcheck bubblewrap runc umoci skopeo zstd docker-registry apache2-utils openssl
+)
 
 # install_packages NAME...: installs those that are missing, and asks apt for nothing when none is.
 install_packages() {
