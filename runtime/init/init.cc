@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,24 +19,29 @@ namespace rundlet::runtime {
 namespace {
 
 constexpr int kParking = 700;
+// A program that could not write a large buffer may have left some.
+constexpr uint64_t kFewBlocks = 16;
 
 struct Watch {
   int lifeline;
   int signals;
   int outcome;
+  int scratch;
 };
 
-// Keeps three descriptors and closes all others: init must not hold a pipe of the program open.
+// Keeps four descriptors and closes all others: init must not hold a pipe of the program open.
 Watch KeepOnly(Prepared& prepared) {
   sigset_t all;
   sigfillset(&all);
   Watch watch;
   watch.lifeline = fcntl(prepared.lifeline, F_DUPFD_CLOEXEC, kParking);
   watch.outcome = fcntl(prepared.outcome, F_DUPFD_CLOEXEC, kParking);
+  watch.scratch = fcntl(prepared.scratch, F_DUPFD_CLOEXEC, kParking);
   const int signals = signalfd(-1, &all, SFD_CLOEXEC);
   watch.signals = fcntl(signals, F_DUPFD_CLOEXEC, kParking);
   const int status = fcntl(prepared.status, F_DUPFD_CLOEXEC, kParking);
-  if (watch.lifeline < 0 || watch.outcome < 0 || watch.signals < 0 || status < 0) {
+  if (watch.lifeline < 0 || watch.outcome < 0 || watch.signals < 0 || watch.scratch < 0 ||
+      status < 0) {
     Fail(prepared, Stage::kInit, errno);
   }
   prepared.status = status;
@@ -43,16 +49,23 @@ Watch KeepOnly(Prepared& prepared) {
   return watch;
 }
 
-void RecordOutcome(const Prepared& prepared, int outcome, int wait_status, const rusage& usage) {
+bool IsFull(int scratch) {
+  struct statfs info;
+  return fstatfs(scratch, &info) == 0 && (info.f_bavail < kFewBlocks || info.f_ffree == 0);
+}
+
+void RecordOutcome(const Prepared& prepared, const Watch& watch, int wait_status,
+                   const rusage& usage) {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   OutcomeRecord record{};
   record.magic = OutcomeRecord::kMagic;
   record.wait_status = wait_status;
+  record.scratch_full = IsFull(watch.scratch);
   record.usage = usage;
   record.times = prepared.times;
   record.ended_at = int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-  [[maybe_unused]] const ssize_t written = pwrite(outcome, &record, sizeof record, 0);
+  [[maybe_unused]] const ssize_t written = pwrite(watch.outcome, &record, sizeof record, 0);
 }
 
 // Reaps whatever died. True when the program itself is among it; its outcome is then recorded.
@@ -63,7 +76,7 @@ bool Reap(const Prepared& prepared, const Watch& watch, pid_t program) {
     const pid_t dead = wait4(-1, &status, WNOHANG | __WALL, &usage);
     if (dead <= 0) return false;
     if (dead != program) continue;
-    RecordOutcome(prepared, watch.outcome, status, usage);
+    RecordOutcome(prepared, watch, status, usage);
     return true;
   }
 }

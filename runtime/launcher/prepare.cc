@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/error.h"
@@ -21,6 +22,9 @@ using base::ThrowErrno;
 using base::UniqueFd;
 
 constexpr size_t kMaxKeptOverlays = 16;
+// Empty files cost the kernel memory too.
+constexpr uint64_t kBytesAFile = 4096;
+constexpr uint64_t kLeastFiles = 1024;
 constexpr uint64_t kOnly = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -148,6 +152,8 @@ Preparation::Preparation(MountCache& cache, const SandboxSpec& spec, std::vector
   record_.uid = spec.uid;
   record_.gid = spec.gid;
   record_.keeps = spec.privilege == Privilege::kUnpacker ? Keeps::kUnpacker : Keeps::kNothing;
+  record_.pids = spec.limits.pids.value_or(kDefaultPids);
+  record_.scratch = scratch_.get();
   record_.program = -1;
 }
 
@@ -158,9 +164,12 @@ Preparation::~Preparation() {
 // One tmpfs for the writable layer, /tmp, /dev/shm and all other scratch, so that one limit holds
 // for them together.
 void Preparation::Attach(const SandboxSpec& spec) {
-  const UniqueFd memory =
-      NewFileSystem("tmpfs", {{"size", std::to_string(spec.scratch_bytes)}, {"mode", "0755"}},
-                    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  const UniqueFd memory = NewFileSystem(
+      "tmpfs",
+      {{"size", std::to_string(spec.scratch_bytes)},
+       {"nr_inodes", std::to_string(std::max(kLeastFiles, spec.scratch_bytes / kBytesAFile))},
+       {"mode", "0755"}},
+      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
   runtime::Attach(memory.get(), "/scratch");
   scratch_ = UniqueFd(open("/scratch", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!scratch_.valid()) ThrowErrno("opening the scratch memory");

@@ -6,6 +6,9 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from support.images import Image, write_archive
 from support.rundlet import Rundlet
 
 
@@ -62,6 +65,26 @@ def test_second_import_keeps_the_layers(rundlet: Rundlet, image_311: Path) -> No
 def test_no_images(rundlet: Rundlet) -> None:
     assert rundlet.json("image", "ls") == []
     assert "rundlet image import" in rundlet.ok("image", "ls").err
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
+def test_what_is_altered_is_said_to_be_altered(rundlet: Rundlet, tmp_path: Path, compression: str) -> None:
+    """Also where the altered bytes cannot be unpacked at all."""
+    image = Image([{"a": "x" * 5000}], compression=compression)
+    layout = image.write_layout(tmp_path / "image")
+    manifest = next(blob for blob in image.blobs()[0].values() if b'"schemaVersion"' in blob)
+    blob = layout / "blobs/sha256" / json.loads(manifest)["layers"][0]["digest"].partition(":")[2]
+    blob.write_bytes(blob.read_bytes()[:8] + b"\xff" * (blob.stat().st_size - 8))
+    done = rundlet("image", "import", "faulty", layout).check(2)
+    assert "it was altered: its digest is" in done.err
+
+
+def test_altered_docker_archive(rundlet: Rundlet, tmp_path: Path) -> None:
+    files = Image([{"a": "x" * 5000}]).docker_files()
+    layer = next(name for name in files if name.endswith("/layer.tar"))
+    files[layer] = b"\xff" * 512 + files[layer][512:]
+    done = rundlet("image", "import", "faulty", write_archive(tmp_path / "image.tar", files)).check(2)
+    assert "it was altered: its digest is" in done.err
 
 
 def test_official_shape(rundlet: Rundlet, image_official: Path) -> None:

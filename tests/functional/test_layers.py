@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from support.images import OPAQUE, WHITEOUT, as_old_docker, directory, file, hardlink, symlink, with_layers
+from support.images import OPAQUE, WHITEOUT, as_old_docker, directory, file, hardlink, symlink
+from support.layouts import with_layers
 from support.rundlet import Rundlet
 
 LAYERS = [

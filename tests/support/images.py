@@ -13,8 +13,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -269,45 +267,6 @@ def nested_index(image: Image, depth: int) -> dict[str, bytes]:
         blobs[sha256(data)] = data
         descriptor = {"mediaType": INDEX, "digest": f"sha256:{sha256(data)}", "size": len(data), "annotations": name}
     return layout_files(blobs, [descriptor])
-
-
-def linked_copy(layout: Path, folder: Path) -> Path:
-    """A copy that shares the blobs where it can; replace a blob, never write into it."""
-
-    def link_or_copy(source: str, target: str) -> None:
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copy2(source, target)
-
-    shutil.copytree(layout, folder, copy_function=link_or_copy)
-    return folder
-
-
-def with_layers(layout: Path, folder: Path, *layers: Layer) -> Path:
-    """The image with more layers on top."""
-    linked_copy(layout, folder)
-    blobs = folder / "blobs/sha256"
-    index = json.loads((folder / "index.json").read_text())
-    descriptor = index["manifests"][0]
-    manifest = json.loads((blobs / descriptor["digest"].partition(":")[2]).read_text())
-    config = json.loads((blobs / manifest["config"]["digest"].partition(":")[2]).read_text())
-
-    def put(data: bytes) -> dict[str, Any]:
-        digest = sha256(data)
-        (blobs / digest).write_bytes(data)
-        return {"digest": f"sha256:{digest}", "size": len(data)}
-
-    for layer in layers:
-        tar = layer_tar(layer)
-        manifest["layers"].append({"mediaType": LAYER, **put(tar)})
-        config["rootfs"]["diff_ids"].append(f"sha256:{sha256(tar)}")
-        config.get("history", []).append({"created_by": "test"})
-    manifest["config"].update(put(encoded(config)))
-    descriptor.update(put(encoded(manifest)))
-    (folder / "index.json").unlink()
-    (folder / "index.json").write_text(json.dumps(index))
-    return folder
 
 
 def as_old_docker(path: Path) -> Path:
