@@ -85,7 +85,7 @@ std::string RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Reso
 rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image,
                            const std::vector<rootfs::Requirement>& requirements,
                            const base::CancelToken* cancel) {
-  const Network network(engine.config());
+  const Network network(engine.config(), engine.config().index_url);
   const store::EntryInfo uv = rootfs::EnsureUv(
       engine.store(), engine.workers(), engine.config().index_url, network.settings(), cancel);
   const store::Lease lease = engine.store().Use(store::Kind::kTool, uv.key);

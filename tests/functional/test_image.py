@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.images import LAYER, Image, directory, file, layer_tar, sha256, symlink
+from support.images import LAYER, Image, directory, file, layer_tar, sha256, symlink, write_archive
+from support.layouts import linked_copy
 from support.rundlet import Rundlet
 
 
@@ -22,19 +22,6 @@ def archive_of(layout: Path, path: Path) -> Path:
 
 def largest_blob(layout: Path) -> Path:
     return max((layout / "blobs/sha256").iterdir(), key=lambda blob: blob.stat().st_size)
-
-
-def linked_copy(layout: Path, folder: Path) -> Path:
-    """A copy that shares the blobs where it can; replace a blob, never write into it."""
-
-    def link_or_copy(source: str, target: str) -> None:
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copy2(source, target)
-
-    shutil.copytree(layout, folder, copy_function=link_or_copy)
-    return folder
 
 
 def layer_entries(state: Path) -> dict[str, int]:
@@ -138,6 +125,7 @@ def test_altered_blob(rundlet: Rundlet, image_311: Path, tmp_path: Path) -> None
     blob.write_bytes(data)
     done = rundlet("image", "import", "py", layout).check(2)
     assert "unpacking layer `sha256:" in done.err
+    assert "it was altered: its digest is" in done.err
     assert rundlet.json("image", "ls") == []
     # What came before the fault is no obstacle to the whole image.
     rundlet.ok("image", "import", "py", image_311)
@@ -167,6 +155,26 @@ def test_faulty_image(rundlet: Rundlet, tmp_path: Path, fault: str, form: str) -
     assert done.err.startswith("error: ")
     assert "caused by: " in done.err
     assert rundlet.json("image", "ls") == []
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
+def test_what_is_altered_is_said_to_be_altered(rundlet: Rundlet, tmp_path: Path, compression: str) -> None:
+    """Also where the altered bytes cannot be unpacked at all."""
+    image = Image([{"a": "x" * 5000}], compression=compression)
+    layout = image.write_layout(tmp_path / "image")
+    manifest = next(blob for blob in image.blobs()[0].values() if b'"schemaVersion"' in blob)
+    blob = layout / "blobs/sha256" / json.loads(manifest)["layers"][0]["digest"].partition(":")[2]
+    blob.write_bytes(blob.read_bytes()[:8] + b"\xff" * (blob.stat().st_size - 8))
+    done = rundlet("image", "import", "faulty", layout).check(2)
+    assert "it was altered: its digest is" in done.err
+
+
+def test_altered_docker_archive(rundlet: Rundlet, tmp_path: Path) -> None:
+    files = Image([{"a": "x" * 5000}]).docker_files()
+    layer = next(name for name in files if name.endswith("/layer.tar"))
+    files[layer] = b"\xff" * 512 + files[layer][512:]
+    done = rundlet("image", "import", "faulty", write_archive(tmp_path / "image.tar", files)).check(2)
+    assert "it was altered: its digest is" in done.err
 
 
 def test_image_without_python(rundlet: Rundlet, tmp_path: Path) -> None:
