@@ -33,6 +33,8 @@ _OPTIONS = (
     "network",
     "cpus",
     "memory",
+    "pids",
+    "disk",
     "timeout",
     "retries",
 )
@@ -131,6 +133,8 @@ class _Query:
             "network": self.options.get("network", "none"),
             "cpus": self.options.get("cpus"),
             "memory": self.options.get("memory"),
+            "pids": self.options.get("pids"),
+            "disk": self.options.get("disk"),
             "timeout": self.options.get("timeout"),
             "retries": self.options.get("retries", 0),
         }
@@ -309,17 +313,23 @@ def _checked(key: str, value: str) -> Any:
         return _values.check_version(value)
     if key == "image":
         return _values.check_text(key, value)
-    if key == "memory":
-        return _values.memory_bytes(value)
+    if key in ("memory", "disk"):
+        return _values.memory_bytes(key, value)
     if key == "timeout":
         return _values.timeout_seconds(value)
+    if key == "pids":
+        return _values.process_count(_whole(value))
     if key == "retries":
-        return _values.retry_count(int(value) if value.isascii() and value.isdigit() else value)
+        return _values.retry_count(_whole(value))
     try:
         number = float(value)
     except ValueError:
         return _values.cpu_count(value)
     return _values.cpu_count(int(number) if number.is_integer() else number)
+
+
+def _whole(value: str) -> int | str:
+    return int(value) if value.isascii() and value.isdigit() else value
 
 
 def _is_cte(table: exp.Table) -> bool:

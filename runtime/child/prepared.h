@@ -58,6 +58,8 @@ struct Prepared {
   int status;    // write end, close-on-exec
   int lifeline;  // read end
   int scratch;   // its scratch memory
+  // -1, or on v1 its memory group's oom_control: there the kernel kills one process only.
+  int oom_control;
   int outcome;
   int go;  // read end: one byte once the user namespace is mapped
   StageTimes times;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <ctime>
 
 #include "runtime/child/child.h"
@@ -19,6 +20,7 @@ namespace rundlet::runtime {
 namespace {
 
 constexpr int kParking = 700;
+constexpr int kLookMilliseconds = 500;
 // A program that could not write a large buffer may have left some.
 constexpr uint64_t kFewBlocks = 16;
 
@@ -27,9 +29,10 @@ struct Watch {
   int signals;
   int outcome;
   int scratch;
+  int oom_control;  // or -1
 };
 
-// Keeps four descriptors and closes all others: init must not hold a pipe of the program open.
+// Keeps its descriptors and closes all others: init must not hold a pipe of the program open.
 Watch KeepOnly(Prepared& prepared) {
   sigset_t all;
   sigfillset(&all);
@@ -37,6 +40,8 @@ Watch KeepOnly(Prepared& prepared) {
   watch.lifeline = fcntl(prepared.lifeline, F_DUPFD_CLOEXEC, kParking);
   watch.outcome = fcntl(prepared.outcome, F_DUPFD_CLOEXEC, kParking);
   watch.scratch = fcntl(prepared.scratch, F_DUPFD_CLOEXEC, kParking);
+  watch.oom_control =
+      prepared.oom_control < 0 ? -1 : fcntl(prepared.oom_control, F_DUPFD_CLOEXEC, kParking);
   const int signals = signalfd(-1, &all, SFD_CLOEXEC);
   watch.signals = fcntl(signals, F_DUPFD_CLOEXEC, kParking);
   const int status = fcntl(prepared.status, F_DUPFD_CLOEXEC, kParking);
@@ -47,6 +52,16 @@ Watch KeepOnly(Prepared& prepared) {
   prepared.status = status;
   syscall(SYS_close_range, 0u, unsigned{kParking - 1}, 0);
   return watch;
+}
+
+// "... oom_kill 0" is its end; nobody is told when that changes.
+bool KilledForMemory(int oom_control) {
+  char text[256];
+  const ssize_t count = pread(oom_control, text, sizeof text - 1, 0);
+  if (count <= 0) return false;
+  text[count] = '\0';
+  const char* kills = strstr(text, "oom_kill ");
+  return kills != nullptr && kills[strlen("oom_kill ")] != '0';
 }
 
 bool IsFull(int scratch) {
@@ -96,7 +111,10 @@ void RunInit(Prepared& prepared, pid_t program) {
   close(prepared.status);
   while (true) {
     pollfd polled[2] = {{watch.lifeline, POLLIN, 0}, {watch.signals, POLLIN, 0}};
-    if (poll(polled, 2, -1) < 0) continue;
+    const int ready = poll(polled, 2, watch.oom_control < 0 ? -1 : kLookMilliseconds);
+    if (ready < 0) continue;
+    // A sandbox of which a part was killed would hang or lie: all of it goes, as on v2.
+    if (ready == 0 && KilledForMemory(watch.oom_control)) kill(program, SIGKILL);
     if ((polled[0].revents & (POLLHUP | POLLERR)) != 0) _exit(1);
     if (polled[1].revents == 0) continue;
     signalfd_siginfo info;

@@ -55,6 +55,17 @@ void Leaves::Limit(const Limits& limits) {
   }
 }
 
+UniqueFd Leaves::OomControl(const Limits& limits) const {
+  for (const Place& place : places_) {
+    if (!limits.memory.has_value() || place.kind.version != GroupVersion::kV1 ||
+        !place.kind.controllers.contains(Controller::kMemory)) {
+      continue;
+    }
+    return UniqueFd(openat(place.leaf.get(), "memory.oom_control", O_RDONLY | O_CLOEXEC));
+  }
+  return {};
+}
+
 int Leaves::into() const {
   for (const Place& place : places_) {
     if (place.kind.version == GroupVersion::kV2) return place.leaf.get();

@@ -35,6 +35,9 @@ class Leaves {
   void EnterFor(const Limits& limits);
   // After the clone, which must not run yet: the group is its own now. Throws GroupFailure.
   void Limit(const Limits& limits);
+  // v1: the next sandbox's memory.oom_control, where its init reads whether the kernel killed a
+  // part of it. Invalid without such a limit, or on v2, which kills all of it.
+  base::UniqueFd OomControl(const Limits& limits) const;
   uint64_t number() const { return number_; }
   // For CLONE_INTO_CGROUP; -1: the clone inherits its groups from the caller.
   int into() const;

@@ -52,6 +52,8 @@ Started Clone(Preparation& preparation, const SandboxSpec& spec, Leaves& leaves)
   Prepared& record = preparation.record();
   base::Pipe go = base::MakePipe();
   record.go = go.read.get();
+  const UniqueFd oom_control = leaves.OomControl(spec.limits);
+  record.oom_control = oom_control.get();
   int pidfd = -1;
   clone_args arguments{};
   arguments.flags = kNamespaces | CLONE_PARENT | CLONE_PIDFD;  // the network's: we are in it

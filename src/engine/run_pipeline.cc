@@ -46,8 +46,8 @@ json ValueOf(const plans::ParameterValue& value) {
 WantedLimits LimitsOf(const plans::Step& step) {
   return {.memory = step.limits.memory,
           .cpus = step.limits.cpus,
-          .pids = {},
-          .disk = {},
+          .pids = step.limits.pids,
+          .disk = step.limits.disk,
           .timeout = step.limits.timeout};
 }
 

@@ -151,11 +151,12 @@ def greedy():
 
 @rundlet.model()
 @rundlet.python("3.11")
-@rundlet.resources(memory="1GiB", cpus=1, timeout="5m")
+@rundlet.resources(memory="1GiB", cpus=1, pids=100, disk="16MiB", timeout="5m")
 def modest():
     import os
     import pyarrow
 
+    assert os.statvfs("/tmp").f_blocks * os.statvfs("/tmp").f_frsize == 16 << 20
     memory = int(open("/proc/meminfo").read().split()[1])
     return pyarrow.table({"memory": [memory], "threads": [os.environ["OMP_NUM_THREADS"]]})
 """

@@ -142,6 +142,7 @@ int main(int count, char** arguments) {
       {"kill-all", KillAll},
       {"eat", Eat},
       {"eat-together", EatTogether},
+      {"eat-aside", EatAside},
       {"multiply", Multiply},
       {"burn", Burn},
       {"open-many", OpenMany},

@@ -37,6 +37,7 @@ int KillAll(char** arguments);  /* kills every process it may */
 
 int Eat(char** arguments);         /* BYTES: of memory */
 int EatTogether(char** arguments); /* COUNT BYTES: each of so many children at once */
+int EatAside(char** arguments);    /* BYTES: in a child, and does not notice what becomes of it */
 int Multiply(char** arguments);    /* COUNT: forks until it cannot, or that often */
 int Burn(char** arguments);        /* SECONDS: of processor time */
 int OpenMany(char** arguments);    /* opens until it cannot */

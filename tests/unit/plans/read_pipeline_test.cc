@@ -42,6 +42,8 @@ json FullModel() {
   model["network"] = "host";
   model["cpus"] = 0.5;
   model["memory"] = 512 << 20;
+  model["pids"] = 64;
+  model["disk"] = 16 << 20;
   model["timeout"] = 30;
   model["retries"] = 2;
   return model;
@@ -72,7 +74,7 @@ TEST(ReadPipeline, EveryFieldArrives) {
   EXPECT_EQ(step.materialize, Materialize::kReplace);
   EXPECT_EQ(step.network, NetworkAccess::kHost);
   EXPECT_EQ(step.environment, (std::map<std::string, std::string>{{"TZ", "UTC"}}));
-  EXPECT_EQ(step.limits, (Limits{0.5, uint64_t{512} << 20, 30.0, 2}));
+  EXPECT_EQ(step.limits, (Limits{0.5, uint64_t{512} << 20, 64, 16 << 20, 30.0, 2}));
 }
 
 TEST(ReadPipeline, DefaultsApplyWhereAStepSaysNothing) {
@@ -223,6 +225,9 @@ TEST(ReadPipeline, ValuesBeyondTheirLimits) {
       {"/cpus", 5000},
       {"/memory", 0},
       {"/memory", -5},
+      {"/pids", 0},
+      {"/pids", 5'000'000},
+      {"/disk", 0},
       {"/timeout", 0},
       {"/timeout", 1e9},
       {"/retries", 101},
@@ -281,6 +286,8 @@ TEST(ReadPipeline, DocumentsOfAnotherShape) {
       {"/network", "all"},
       {"/cpus", "1"},
       {"/memory", 1.5},
+      {"/pids", "all"},
+      {"/disk", 1.5},
       {"/retries", nullptr},
   };
   for (const auto& [pointer, value] : fields)
