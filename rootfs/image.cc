@@ -197,6 +197,23 @@ void RemoveImage(store::Store& store, const std::string& name) {
   if (fsync(folder.get()) < 0) base::ThrowErrno("removing image `{}`", name);
 }
 
+void TagImage(store::Store& store, const std::string& name, const std::string& other) {
+  CheckImageName(other);
+  Image image = FindImage(store, name);
+  // Held until the new record is there: the old one may be removed meanwhile, and its layers with
+  // it.
+  std::vector<store::Lease> leases;
+  for (const base::Digest& layer : image.layers) {
+    leases.push_back(store.Use(store::Kind::kLayer, layer.hex()));
+    if (store.Find(store::Kind::kLayer, layer.hex())) continue;
+    throw base::Error(base::Fault::kHost, fmt::format("naming image `{}` `{}`", name, other))
+        .Because(fmt::format("its layer `sha256:{}` is not in the store", layer.hex()))
+        .Hint("pull or import it again");
+  }
+  image.name = other;
+  SaveImage(store, image);
+}
+
 std::vector<runtime::Mount> ImageMounts(const Image& image, const std::string& skeleton_key,
                                         runtime::ProcView proc) {
   runtime::Layers layers;

@@ -97,6 +97,8 @@ Image FindImage(store::Store& store, const std::string& name);
 std::optional<Image> TryFindImage(store::Store& store, const std::string& name);
 std::vector<Image> ListImages(store::Store& store);  // by name
 void RemoveImage(store::Store& store, const std::string& name);
+// One more name for an image; a name that is taken is given to this one.
+void TagImage(store::Store& store, const std::string& name, const std::string& other);
 
 // The root of a sandbox made from the image: its layers under the skeleton with a writable layer on
 // top, /proc, /dev, and scratch at /tmp.

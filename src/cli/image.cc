@@ -1,4 +1,4 @@
-// rundlet image: pull, import, ls.
+// rundlet image: pull, import, ls, tag, rm.
 #include "rootfs/image.h"
 
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "cli/image_commands.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -146,7 +147,8 @@ void ListImages(const Context& context) {
 }  // namespace
 
 void AddImage(CLI::App& program, Context& context) {
-  auto* image = program.add_subcommand("image", "Images: pull, import, ls")->require_subcommand(1);
+  auto* image = program.add_subcommand("image", "Images: pull, import, ls, inspect, tag, rm")
+                    ->require_subcommand(1);
   auto* pull = image->add_subcommand("pull", "Take an image from a registry");
   const auto options = std::make_shared<PullOptions>();
   pull->add_option("REF", options->reference,
@@ -156,15 +158,31 @@ void AddImage(CLI::App& program, Context& context) {
                    "OS/ARCHITECTURE[/VARIANT] (default: this host's)");
   pull->add_flag("--plain-http", options->plain_http, "The registry speaks http, not https");
   pull->callback([options, &context] { Pull(*options, context); });
-  auto* import = image->add_subcommand(
+  auto* take = image->add_subcommand(
       "import", "Take an OCI layout directory, an OCI archive or a docker archive");
   const auto name = std::make_shared<std::string>();
   const auto path = std::make_shared<std::string>();
-  import->add_option("NAME", *name, "What to call the image here")->required();
-  import->add_option("PATH", *path, "Directory or archive")->required();
-  import->callback([name, path, &context] { Import(*name, *path, context);
-});
-image->add_subcommand("ls", "List images")->callback([&context] { ListImages(context); });
-}  // namespace rundlet::cli
+  take->add_option("NAME", *name, "What to call the image here")->required();
+  take->add_option("PATH", *path, "Directory or archive")->required();
+  take->callback([name, path, &context] { Import(*name, *path, context); });
+  image->add_subcommand("ls", "List images")->callback([&context] { ListImages(context); });
+  AddImageInspect(*image, context);
+  auto* tag = image->add_subcommand("tag", "Give an image one more name");
+  const auto old_name = std::make_shared<std::string>();
+  const auto new_name = std::make_shared<std::string>();
+  tag->add_option("NAME", *old_name, "The image")->required();
+  tag->add_option("OTHER", *new_name, "The name to add; taken from another image that has it")
+      ->required();
+  tag->callback([old_name, new_name, &context] {
+    rootfs::TagImage(context.OpenEngine()->store(), *old_name, *new_name);
+  });
+  auto* remove = image->add_subcommand("rm", "Forget images; `rundlet gc` frees their space");
+  const auto names = std::make_shared<std::vector<std::string>>();
+  remove->add_option("NAME", *names, "The images")->required();
+  remove->callback([names, &context] {
+    const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
+    for (const std::string& one : *names) rootfs::RemoveImage(engine->store(), one);
+  });
+}
 
 }  // namespace rundlet::cli

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -240,3 +242,82 @@ def test_redirect_elsewhere_carries_no_credentials(rundlet: Rundlet, image_311: 
             pull(rundlet, registry.name())
             assert elsewhere.requests
             assert not [headers for _, headers in elsewhere.requests if "Authorization" in headers]
+
+
+def outputs(state: Path) -> dict[str, str]:
+    """The digest of each layer's content, by its key."""
+    return {
+        entry.name: json.loads((entry / "entry.json").read_text())["output"] for entry in (state / "layers").iterdir()
+    }
+
+
+STAGES = ["manifest", "config", "layer-0", "layer-half", "layer-sent", "layer-there", "probe"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_pull(rundlet: Rundlet, image_311: Path, tmp_path: Path, stage: str) -> None:
+    """kill -9 while a request waits for its answer, or once something was seen; then once more to the end."""
+    reached, done = threading.Event(), threading.Event()
+    first: list[str] = []
+
+    def pause(request: Handler, reply: Reply) -> bool:
+        large = len(reply.body) > 1_000_000
+        here = (
+            (stage == "manifest" and request.is_manifest)
+            or (stage == "config" and request.is_blob and not large)
+            or (stage.startswith("layer-") and stage != "layer-there" and large)
+        )
+        if not here or first:
+            return False
+        first.append(request.path)
+        if stage in ("layer-half", "layer-sent"):
+            sent = len(reply.body) // 2 if stage == "layer-half" else len(reply.body)
+            request.send(reply, reply.body[:sent])
+        reached.set()
+        done.wait(60)
+        return True
+
+    def seen() -> bool:
+        if stage == "layer-there":
+            return any((rundlet.state / "layers").glob("*/entry.json"))
+        if stage == "probe":
+            return len(outputs(rundlet.state)) == layers
+        return reached.is_set()
+
+    index = json.loads((image_311 / "index.json").read_text())["manifests"][0]
+    manifest = json.loads((image_311 / "blobs/sha256" / index["digest"].partition(":")[2]).read_text())
+    layers = len(manifest["layers"])
+    with FakeRegistry(image_311, fault=pause) as registry:
+        with rundlet.start("image", "pull", "--plain-http", registry.name()) as process:
+            deadline = time.monotonic() + 60
+            while not seen():
+                assert process.poll() is None, process.stderr
+                assert time.monotonic() < deadline
+            process.kill()
+            process.wait(30)
+        done.set()
+        registry.fault = None
+        assert rundlet.json("image", "ls") == []  # also sweeps
+        assert [path.name for path in (rundlet.state / "staging").iterdir()] in ([], [".lock"])
+        pull(rundlet, registry.name())
+    rundlet.ok("exec", "--", "python3", "-c", "import json")
+    whole = Rundlet(tmp_path / "whole", environment=rundlet.environment)
+    whole.ok("image", "import", "x", image_311)
+    assert outputs(rundlet.state) == outputs(whole.state)
+
+
+def test_two_pulls_at_once(rundlet: Rundlet, image_311: Path) -> None:
+    with FakeRegistry(image_311) as registry:
+        command = ("image", "pull", "--plain-http", registry.name())
+        with rundlet.start(*command) as one, rundlet.start(*command) as other:
+            for process in (one, other):
+                out, err = process.communicate(timeout=120)
+                assert process.returncode == 0, err.decode()
+                assert b"Python 3.11" in out
+        fetched = [path for path in registry.paths() if path.endswith(tuple(large(image_311)))]
+        assert len(fetched) == len(set(fetched)) == len(large(image_311))
+    rundlet.ok("exec", "--", "python3", "-c", "import json")
+
+
+def large(layout: Path) -> list[str]:
+    return [blob.name for blob in (layout / "blobs/sha256").iterdir() if blob.stat().st_size > 1_000_000]
