@@ -51,6 +51,7 @@ struct PythonDefaults {
   std::optional<std::string> version;  // "3.11"
   std::vector<std::string> pip;        // requirements
   std::optional<ImageName> image;
+  std::vector<std::string> prefer;  // packages whose files win where two bring the same
   bool operator==(const PythonDefaults&) const = default;
 };
 

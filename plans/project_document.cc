@@ -108,10 +108,11 @@ class ProjectReader {
   }
 
   void ReadPython(const json& python) {
-    toml_.CheckKeys(python, {"python"}, {"version", "pip", "image"});
+    toml_.CheckKeys(python, {"python"}, {"version", "pip", "image", "prefer"});
     if (const auto found = python.find("version"); found != python.end())
       ReadVersion(python, *found);
     if (const auto found = python.find("pip"); found != python.end()) ReadPip(*found);
+    if (const auto found = python.find("prefer"); found != python.end()) ReadPrefer(*found);
     const auto image = toml_.Text(python, {"python", "image"}, kMaxNameLength);
     if (image) {
       read_.config.python.image = KnownImage({"python", "image"}, *image);
@@ -152,6 +153,22 @@ class ProjectReader {
         toml_.Report(here, fmt::format("`{}` {}", Cut(OneLine(*text), 80), fault));
       } else {
         read_.config.python.pip.push_back(*text);
+      }
+    }
+  }
+
+  void ReadPrefer(const json& prefer) {
+    const TomlPath path = {"python", "prefer"};
+    if (!prefer.is_array() || prefer.size() > TomlDocument::kMaxEntries) {
+      return toml_.Report(path, "it is not a list of packages",
+                          "write it as prefer = [\"opencv-python\"]");
+    }
+    for (size_t i = 0; i < prefer.size(); ++i) {
+      const auto* const text = prefer[i].get_ptr<const std::string*>();
+      if (text == nullptr || !IsLabel(*text)) {
+        toml_.Report({"python", fmt::format("prefer[{}]", i)}, "it is not the name of a package");
+      } else {
+        read_.config.python.prefer.push_back(*text);
       }
     }
   }

@@ -246,10 +246,12 @@ Problem ReaderError(const json& error) {
 
 std::string FaultOfRequirement(std::string_view requirement) {
   if (requirement.empty()) return "is empty";
+  if (OneLine(requirement) != requirement) return "is not text of one line";
+  // A file of requirements, or a wheel, beside the project's own files.
+  if (requirement.starts_with("-r ") || requirement.starts_with("./")) return {};
   if (!IsAsciiLetter(requirement.front()) && !IsAsciiDigit(requirement.front())) {
     return "does not start with a package's name";
   }
-  if (OneLine(requirement) != requirement) return "is not text of one line";
   return {};
 }
 

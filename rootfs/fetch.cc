@@ -51,6 +51,12 @@ std::vector<Arriving> Begin(store::Store& store, const std::vector<Distribution>
 
 void Open(store::Store& store, Arriving& wheel) {
   CheckDistribution(*wheel.distribution);
+  if (wheel.distribution->url.empty()) {
+    throw base::Error(base::Fault::kInvalid,
+                      fmt::format("using `{}`", wheel.distribution->filename))
+        .Because("it was given as a file, and is not in the store any more")
+        .Hint("run this again with the file in its place");
+  }
   wheel.staging = store.NewStaging();
   wheel.file = base::OpenAt(wheel.staging->tree(), wheel.distribution->filename,
                             O_RDWR | O_CREAT | O_EXCL, 0644);
@@ -150,6 +156,13 @@ std::optional<base::Error> FetchBatch(store::Store& store, WorkerClient& workers
   return failure;
 }
 
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
 }  // namespace
 
 void FetchWheels(store::Store& store, WorkerClient& workers,
@@ -199,6 +212,30 @@ std::string UrlHost(const std::string& url) {
     host.resize(colon);
   }
   return base::Printable(host);
+}
+
+std::string FilenameOfUrl(std::string_view url) {
+  url = url.substr(0, url.find_first_of("?#"));
+  url = url.substr(url.rfind('/') + 1);
+  std::string name;
+  for (size_t i = 0; i < url.size(); ++i) {
+    const bool encoded = url[i] == '%' && i + 2 < url.size() && HexValue(url[i + 1]) >= 0 &&
+                         HexValue(url[i + 2]) >= 0;
+    name += encoded ? static_cast<char>(HexValue(url[i + 1]) * 16 + HexValue(url[i + 2])) : url[i];
+    if (encoded) i += 2;
+  }
+  return name;
+}
+
+void ThrowFetchFailure(const nlohmann::json& answer, const Distribution& distribution) {
+  const bool good = answer.is_object() && answer.contains("items") && answer["items"].is_array() &&
+                    answer["items"].size() == 1;
+  if (!good) {
+    throw base::Error(base::Fault::kBug, "fetching a wheel")
+        .Because("the worker's answer is malformed");
+  }
+  const auto failure = ReadItem(answer["items"][0], distribution);
+  if (failure.has_value()) throw base::Error(*failure);
 }
 
 }  // namespace rundlet::rootfs

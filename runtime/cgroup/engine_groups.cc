@@ -29,6 +29,7 @@ constexpr size_t kRandomDigits = 16;
 // Where an engine moves to that sits in the delegated group itself: v2 limits only groups whose
 // parent has no process.
 constexpr const char* kEngineLeaf = "rundlet.engine";
+constexpr int kMoveAttempts = 100;  // against processes that fork meanwhile
 constexpr size_t kFileLimit = size_t{1} << 22;
 
 std::string ReadHostText(const std::string& path) {
@@ -48,8 +49,10 @@ bool IsThere(int parent, const std::string& name) {
   return fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+// False with errno set.
 bool WriteGroupFile(int group, const char* file, std::string_view text) {
-  return WriteSetting(group, {.file = file, .value = std::string(text)}) == 0;
+  errno = WriteSetting(group, {.file = file, .value = std::string(text)});
+  return errno == 0;
 }
 
 // With the groups in it. What still has a process stays: processes that are just ending, whose
@@ -114,12 +117,22 @@ std::optional<std::string> PlaceInV2(const Hierarchy& hierarchy) {
   }
 }
 
+// With everybody else in it, a shell for instance: who stays would keep the group from having
+// limits below it.
 void LeaveDelegatedGroup(int group) {
   if (mkdirat(group, kEngineLeaf, 0755) < 0 && errno != EEXIST)
     ThrowErrno("making a control group for the engine");
   const UniqueFd leaf = OpenGroup(group, kEngineLeaf);
-  if (!leaf.valid() || !WriteGroupFile(leaf.get(), "cgroup.procs", "0"))
-    ThrowErrno("moving the engine to a control group of its own");
+  for (int attempt = 0; attempt < kMoveAttempts; ++attempt) {
+    const UniqueFd processes = base::OpenAt(group, "cgroup.procs", O_RDONLY);
+    const std::string pids = base::ReadFd(processes.get(), kFileLimit, "a control group");
+    if (base::Trim(pids).empty()) return;
+    for (const std::string& pid : base::Split(base::Trim(pids), '\n')) {
+      // One that has ended meanwhile is gone all the same.
+      if (!WriteGroupFile(leaf.get(), "cgroup.procs", pid) && errno != ESRCH)
+        ThrowErrno("moving processes to a control group of their own");
+    }
+  }
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "runtime/launcher/mounting.h"
 #include "runtime/launcher/overlay.h"
 #include "runtime/launcher/user_namespace.h"
+#include "runtime/proc_view.h"
 
 namespace rundlet::runtime {
 namespace {
@@ -25,6 +26,7 @@ constexpr size_t kMaxKeptOverlays = 16;
 // Empty files cost the kernel memory too.
 constexpr uint64_t kBytesAFile = 4096;
 constexpr uint64_t kLeastFiles = 1024;
+constexpr size_t kMaxProcFile = size_t{16} << 20;
 constexpr uint64_t kOnly = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -217,6 +219,25 @@ void Preparation::AddDevices(uint32_t index) {
   AddScratch("dev/shm", 01777, index);
 }
 
+// Files of the launcher's own, which no id of a sandbox may write, over the kernel's.
+void Preparation::AddProcFiles(const SandboxSpec& spec, const std::string& target, uint32_t index) {
+  if (!spec.limits.memory.has_value() && !spec.limits.cpus.has_value()) return;
+  const auto host = [](const char* path) {
+    return base::ReadFd(base::OpenHostPath(path, O_RDONLY).get(), kMaxProcFile, path);
+  };
+  const std::string directory = NewScratchDirectory(0700);
+  const UniqueFd dir = base::OpenAt(scratch_.get(), directory, O_RDONLY | O_DIRECTORY);
+  for (const auto& [name, text] :
+       ProcFilesFor(spec.limits, host("/proc/cpuinfo"), host("/proc/stat"))) {
+    base::WriteFd(base::OpenAt(dir.get(), name, O_WRONLY | O_CREAT | O_EXCL, 0444).get(), text,
+                  name);
+    PreparedMount& mount =
+        Add(PreparedMount::Kind::kScratch, Keep(fmt::format("{}/{}", target, name)), index);
+    mount.source = Keep(fmt::format("/scratch/{}/{}", directory, name));
+    mount.directory = false;
+  }
+}
+
 UniqueFd Preparation::WritableOverlay(const std::string& store, const Layers& layers) {
   const std::vector<UniqueFd> lowers = OpenLayers(store, layers);
   const UniqueFd upper =
@@ -274,7 +295,9 @@ void Preparation::AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t 
   } else if (const auto* skeleton = std::get_if<Skeleton>(&mount.source)) {
     AddAttached(SkeletonRoot(spec, *skeleton), target, index);
   } else if (const auto* proc = std::get_if<Proc>(&mount.source)) {
-    Add(PreparedMount::Kind::kProc, target, index).full = proc->view == ProcView::kFull;
+    const bool full = proc->view == ProcView::kFull;
+    Add(PreparedMount::Kind::kProc, target, index).full = full;
+    if (full) AddProcFiles(spec, target, index);
   } else {
     AddDevices(index);
   }

@@ -49,7 +49,7 @@ int Main(int argc, char** argv) {
   program.fallthrough();
   AddGlobalOptions(program, context.options);
   for (const auto add :
-       {AddRun, AddPlan, AddExec, AddImage, AddPackage, AddTable, AddRuns, AddDoctor}) {
+       {AddRun, AddPlan, AddExec, AddLock, AddImage, AddPackage, AddTable, AddRuns, AddDoctor}) {
     add(program, context);
   }
   try {

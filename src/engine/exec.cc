@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/process.h"
+#include "base/text.h"
 #include "engine/environments.h"
 #include "engine/host_files.h"
 #include "engine/image_sandbox.h"
@@ -22,12 +23,22 @@ namespace {
 using base::Error;
 using base::Fault;
 
-rootfs::Image ChooseImage(Engine& engine, const std::string& name) {
+// Without a name, the only one whose Python will do.
+rootfs::Image ChooseImage(Engine& engine, const std::string& name,
+                          const std::string& requires_python) {
   if (!name.empty()) return rootfs::FindImage(engine.store(), name);
-  const std::vector<rootfs::Image> images = rootfs::ListImages(engine.store());
+  std::vector<rootfs::Image> images = rootfs::ListImages(engine.store());
+  if (images.size() > 1) {
+    std::erase_if(images, [&](const rootfs::Image& image) {
+      return !rootfs::PythonIsWithin(image.interpreter.version, requires_python);
+    });
+  }
   if (images.size() == 1) return images.front();
+  const std::string of_python =
+      requires_python.empty() ? "" : " with Python " + base::Printable(requires_python);
   throw Error(Fault::kInvalid, "choosing an image")
-      .Because(images.empty() ? "there is none" : fmt::format("there are {}", images.size()))
+      .Because(images.empty() ? std::string("there is none") + of_python
+                              : fmt::format("there are {}{}", images.size(), of_python))
       .Hint(images.empty() ? "import one with `rundlet image import NAME PATH`"
                            : "name one with --image");
 }
@@ -52,12 +63,32 @@ void AddUserMounts(runtime::SandboxSpec& spec, HandedMounts& handed,
   spec.mounts.mounts.insert(spec.mounts.mounts.end(), handed.mounts.begin(), handed.mounts.end());
 }
 
-void UseEnvironment(runtime::SandboxSpec& spec, const rootfs::Environment& environment) {
-  spec.mounts.mounts.push_back(rootfs::EnvironmentMount(environment));
+void UseEnvironment(runtime::SandboxSpec& spec, runtime::Mount environment) {
+  spec.mounts.mounts.push_back(std::move(environment));
   for (auto& [name, value] : spec.environment) {
     if (name == "PATH") value = "/env/bin:" + value;
   }
   SetVariable(spec, "VIRTUAL_ENV", "/env");
+}
+
+// Its files belong to root: so must who writes there, root of the sandbox's own user namespace.
+void MakeEnvironmentWritable(runtime::SandboxSpec& spec) {
+  auto& layers = std::get<runtime::Layers>(spec.mounts.mounts.back().source);
+  layers.idmapped = true;
+  layers.writable = true;
+  spec.uid = 0;
+  spec.gid = 0;
+}
+
+std::string ScriptInside(const Script& script) { return "/rundlet/script/" + script.name; }
+
+// `command` begins with the script's path on the host.
+void UseScript(const Script& script, const ReadyEnvironment& ready, const rootfs::Image& image,
+               std::vector<std::string>& command) {
+  const bool with_environment = !ready.environment.lowers.empty();
+  command.front() = ScriptInside(script);
+  command.insert(command.begin(),
+                 with_environment ? "/env/bin/python" : image.interpreter.executable);
 }
 
 constexpr int kTimedOutCode = 124;  // as timeout(1)
@@ -129,24 +160,36 @@ ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events,
   ExecOutcome result;
   result.requested_at = base::MonotonicNanoseconds();
   CheckLimits(engine, request.limits, "this command");
-  const rootfs::Image image = ChooseImage(engine, request.image);
+  rootfs::ScriptMetadata metadata;
+  if (request.script.has_value()) {
+    metadata = ReadScript(engine, *request.script, cancel);
+    auto& texts = request.requirements.texts;
+    texts.insert(texts.end(), metadata.dependencies.begin(), metadata.dependencies.end());
+  }
+  const rootfs::Image image = ChooseImage(engine, request.image, metadata.requires_python);
+  if (request.script.has_value()) CheckPython(*request.script, metadata, image);
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec(runtime::ProcView::kFull);
   ReadyEnvironment ready;
-  if (!request.requirements.empty()) {
+  if (!request.requirements.texts.empty()) {
     const Freshness freshness = request.upgrade ? Freshness::kUpgrade : Freshness::kKept;
     const Resolution resolution =
-        Resolve(engine, image, request.requirements, freshness, "this command", events, cancel);
+        Resolve(engine, image, GatherRequirements(engine, request.requirements, cancel), freshness,
+                "this command", events, cancel);
     ready = EnsureEnvironment(engine, image, resolution.lock, events, cancel);
     for (const std::string& warning : ready.warnings) {
       events.Send({.kind = EventKind::kNote, .task = "this command", .text = warning});
     }
-    UseEnvironment(spec, ready.environment);
+    UseEnvironment(spec, rootfs::EnvironmentMount(ready.environment));
+    if (request.writable_environment) MakeEnvironmentWritable(spec);
   }
   ApplyLimits(request.limits, spec);
   HandedMounts handed;
+  if (request.script.has_value())
+    handed.Add(request.script->file.get(), ScriptInside(*request.script));
   AddUserMounts(spec, handed, request.mounts);
   for (auto& [name, value] : request.environment) SetVariable(spec, name, std::move(value));
+  if (request.script.has_value()) UseScript(*request.script, ready, image, request.command);
   spec.argv = std::move(request.command);
   spec.cwd = !request.cwd.empty()                        ? request.cwd
              : image.config.working_dir.starts_with('/') ? image.config.working_dir

@@ -11,6 +11,8 @@
 #include "base/fd.h"
 #include "engine/engine.h"
 #include "engine/events.h"
+#include "engine/requirements.h"
+#include "engine/script.h"
 #include "engine/wanted_limits.h"
 #include "runtime/record.h"
 
@@ -24,9 +26,12 @@ struct UserMount {
 };
 
 struct ExecRequest {
-  std::string image;                      // empty: the only one there is
-  std::vector<std::string> requirements;  // empty: no /env, the image as it is
-  bool upgrade = false;                   // resolve again
+  std::string image;                  // empty: the only one there is
+  RequirementSources requirements;    // empty: no /env, the image as it is
+  bool writable_environment = false;  // /env takes writes of the command, which is root
+                                      // then; they go with the sandbox
+  bool upgrade = false;               // resolve again
+  std::optional<Script> script;       // run by Python instead of `command`'s first word
   std::vector<std::string> command;
   std::vector<std::pair<std::string, std::string>> environment;
   std::string cwd;  // empty: the image's, else "/"

@@ -43,6 +43,25 @@ json ValueOf(const plans::ParameterValue& value) {
       value);
 }
 
+WantedLimits LimitsOf(const plans::Step& step) {
+  return {.memory = step.limits.memory,
+          .cpus = step.limits.cpus,
+          .pids = {},
+          .disk = {},
+          .timeout = step.limits.timeout};
+}
+
+// What this host cannot give to a step that would run is told before any of them does.
+void CheckAllLimits(Engine& engine, const PlannedProject& planned) {
+  for (const Task& task : planned.plan.tasks) {
+    const plans::Step* step = task.action == Action::kRun && !task.step.empty()
+                                  ? FindStep(planned.pipeline, task.step)
+                                  : nullptr;
+    if (step != nullptr)
+      CheckLimits(engine, LimitsOf(*step), fmt::format("step `{}`", step->name.text()));
+  }
+}
+
 std::vector<std::string> TextsOf(const std::vector<std::string>& columns) { return columns; }
 
 // One run of a plan: what its tasks make for each other, and what is recorded.
@@ -200,11 +219,22 @@ class PipelineRun {
         .name = LabelOf(task), .kind = std::string(plans::NameOf(task.kind)), .result = "done"};
     try {
       Report(events_, NameFor(task), record.kind, [&](Event& finished) {
-        const StepResult& result = RunWithRetries(id);
-        finished.rows = record.rows = result.rows;
-        finished.peak_memory = record.peak_memory = result.peak_memory;
-        finished.text = result.message;
-        record.seconds = std::chrono::duration<double>(result.duration).count();
+        StepUsage usage;
+        const auto note = [&] {
+          finished.peak_memory = record.peak_memory = usage.peak_memory;
+          finished.cpu_time = usage.cpu_time;
+          record.cpu_seconds = std::chrono::duration<double>(usage.cpu_time).count();
+          record.seconds = std::chrono::duration<double>(usage.duration).count();
+        };
+        try {
+          const StepResult& result = RunWithRetries(id, usage);
+          finished.rows = record.rows = result.rows;
+          finished.text = result.message;
+          note();
+        } catch (const Error&) {
+          note();
+          throw;
+        }
       });
       Record(std::move(record));
     } catch (const base::Cancelled&) {
@@ -219,14 +249,14 @@ class PipelineRun {
     }
   }
 
-  const StepResult& RunWithRetries(size_t id) {
+  const StepResult& RunWithRetries(size_t id, StepUsage& usage) {
     const Task& task = planned_.plan.tasks[id];
     const plans::Step* step = FindStep(planned_.pipeline, task.step);
     const bool user_step = task.kind == TaskKind::kPython || task.kind == TaskKind::kSql;
     const uint32_t retries = user_step && step != nullptr ? step->limits.retries : 0;
     for (uint32_t attempt = 0;; ++attempt) {
       try {
-        return results_[id] = RunOnce(id, attempt);
+        return results_[id] = RunOnce(id, attempt, usage);
       } catch (const base::Cancelled&) {
         throw;
       } catch (const Error& error) {
@@ -285,7 +315,7 @@ class PipelineRun {
     return step;
   }
 
-  StepResult RunOnce(size_t id, uint32_t attempt) {
+  StepResult RunOnce(size_t id, uint32_t attempt, StepUsage& usage) {
     const Task& task = planned_.plan.tasks[id];
     const rootfs::Image& image = planned_.images.at(task.image);
     const rootfs::Lock& lock = UsesEngineEnvironment(task.kind)
@@ -299,13 +329,13 @@ class PipelineRun {
         RUNDLET_CHECK(false);
         break;
       case TaskKind::kScan:
-        return Scan(task, std::move(step));
+        return Scan(task, std::move(step), usage);
       case TaskKind::kMaterialize:
-        return Materialize(task, std::move(step));
+        return Materialize(task, std::move(step), usage);
       case TaskKind::kSql:
       case TaskKind::kPython:
       case TaskKind::kExpect:
-        return RunUserStep(task, std::move(step));
+        return RunUserStep(task, std::move(step), usage);
     }
     return {};
   }
@@ -320,7 +350,7 @@ class PipelineRun {
     };
   }
 
-  StepResult RunUserStep(const Task& task, StepTask run) {
+  StepResult RunUserStep(const Task& task, StepTask run, StepUsage& usage) {
     const plans::Step& step = *FindStep(planned_.pipeline, task.step);
     run.kind =
         step.kind == plans::StepKind::kExpectation ? "expectation" : plans::NameOf(step.kind);
@@ -345,8 +375,8 @@ class PipelineRun {
         step.kind == plans::StepKind::kExpectation ? StepOutput::kNone : StepOutput::kTable;
     for (const auto& [name, value] : step.environment) run.variables.emplace_back(name, value);
     run.host_network = step.network == plans::NetworkAccess::kHost;
-    run.timeout = step.limits.timeout;
-    StepResult result = RunStep(engine_, run, LogOf(task), cancel_);
+    run.limits = LimitsOf(step);
+    StepResult result = RunStep(engine_, run, LogOf(task), cancel_, usage);
     if (step.kind == plans::StepKind::kExpectation && !result.held.value_or(false)) {
       throw Error(Fault::kStep, fmt::format("expectation `{}` does not hold", step.name.text()))
           .Because(result.message.empty() ? std::string("it says so without a reason")
@@ -372,7 +402,7 @@ class PipelineRun {
         {step.name.text(), result.columns, result.preview, result.rows.value_or(0)});
   }
 
-  StepResult Scan(const Task& task, StepTask run) {
+  StepResult Scan(const Task& task, StepTask run, StepUsage& usage) {
     StepSource source;
     if (task.table.empty()) {
       const std::optional<Table> table =
@@ -399,10 +429,10 @@ class PipelineRun {
     run.project.clear();
     run.source = &source;
     run.output = StepOutput::kTable;
-    return RunStep(engine_, run, LogOf(task), cancel_);
+    return RunStep(engine_, run, LogOf(task), cancel_, usage);
   }
 
-  StepResult Materialize(const Task& task, StepTask run) {
+  StepResult Materialize(const Task& task, StepTask run, StepUsage& usage) {
     const plans::Step& step = *FindStep(planned_.pipeline, task.step);
     run.kind = "materialize";
     run.project.clear();
@@ -413,7 +443,7 @@ class PipelineRun {
                    .columns = {},
                    .filter = {}}};
     const std::string out = run.out;
-    StepResult result = RunStep(engine_, run, LogOf(task), cancel_);
+    StepResult result = RunStep(engine_, run, LogOf(task), cancel_, usage);
     const auto planned =
         std::find_if(planned_.plan.steps.begin(), planned_.plan.steps.end(),
                      [&step](const plans::PlannedStep& one) { return one.name == step.name; });
@@ -489,6 +519,7 @@ class PipelineRun {
 
 RunSummary RunPipeline(Engine& engine, const Project& project, const PlannedProject& planned,
                        EventBus& events, const base::CancelToken* cancel) {
+  CheckAllLimits(engine, planned);
   return PipelineRun(engine, project, planned, events, cancel).Carry();
 }
 

@@ -43,6 +43,7 @@ json ToJson(const RunRecord& run) {
                      {"kind", step.kind},
                      {"result", step.result},
                      {"seconds", step.seconds},
+                     {"cpu_seconds", step.cpu_seconds},
                      {"peak_memory", step.peak_memory},
                      {"rows", step.rows.has_value() ? json(*step.rows) : json()},
                      {"message", step.message}});
@@ -73,8 +74,9 @@ RunRecord FromJson(const json& document) {
     if (state == NameOf(candidate)) run.state = candidate;
   }
   for (const json& step : document.at("steps")) {
-    StepRecord record = {step.at("name"), step.at("kind"), step.at("result"), step.at("seconds"),
-                         step.at("peak_memory")};
+    StepRecord record = {step.at("name"), step.at("kind"), step.at("result"), step.at("seconds")};
+    record.cpu_seconds = step.value("cpu_seconds", 0.0);  // not in records of earlier versions
+    record.peak_memory = step.at("peak_memory");
     if (!step.at("rows").is_null()) record.rows = step.at("rows").get<uint64_t>();
     record.message = step.at("message");
     run.steps.push_back(std::move(record));

@@ -251,17 +251,19 @@ TEST_F(FakeGroups, AnEngineLeavesADelegatedGroupToItsSandboxes) {
   Write("cgroup.type", "domain\n");
   Write("service/cgroup.controllers", "memory pids\n");
   Write("service/cgroup.subtree_control", "");
+  Write("service/cgroup.procs", "4711\n");
   Write("service/rundlet.engine/cgroup.procs", "");
   if (setxattr((root_ / "service").c_str(), "user.delegate", "1", 1, 0) < 0)
     GTEST_SKIP() << "no user attributes in " << root_;
   const EngineGroups groups({At(GroupVersion::kV2, {}, "/service")});
   ASSERT_EQ(groups.directories().size(), 1u);
   EXPECT_EQ(groups.directories().front().place, root_.string() + "/service");
-  EXPECT_EQ(Content("service/rundlet.engine/cgroup.procs"), "0");
+  EXPECT_THAT(Content("service/rundlet.engine/cgroup.procs"), HasSubstr("4711"));
   EXPECT_FALSE(groups.Has(Controller::kCpu));
   // From a group below the delegated one the engine need not move.
   Write("service/main/cgroup.controllers", "memory pids\n");
   Write("service/rundlet.engine/cgroup.procs", "");
+  Write("service/cgroup.procs", "");
   const EngineGroups below({At(GroupVersion::kV2, {}, "/service/main")});
   ASSERT_EQ(below.directories().size(), 1u);
   EXPECT_EQ(below.directories().front().place, root_.string() + "/service");
