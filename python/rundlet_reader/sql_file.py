@@ -124,7 +124,7 @@ class _Query:
             "parameters": parameters,
             "python": {
                 "version": self.options.get("python"),
-                "pip": [],
+                "pip": None,
                 "image": self.options.get("image"),
             },
             "imports": [],

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from support.images import file
-from support.layouts import with_layers
 from support.index import PackageIndex
+from support.layouts import with_layers
 from support.rundlet import Rundlet
 from support.store import nothing_kept
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from support.index import PackageIndex
-from support.pipelines import PIPELINE, line_of, models, write
+from support.pipelines import PIPELINE, SETTINGS, line_of, models, write
 from support.rundlet import Rundlet
 from support.wheels import module
 
@@ -166,15 +167,79 @@ def test_no_cache(shared_state: Rundlet, project: Path) -> None:
     assert done["packages"]["installed"] == 0
 
 
+PLAN = """\
+planned: 4 steps, {counts}
+
+{0}    numbers               python 3.11.2 (image 3.11)
+│                          tiny 1.0 and 1 more
+│                          {numbers}
+├─{1}  squares               python 3.11.2 (image 3.11), replace
+│ │                        pyarrow 22.0.0
+│ │                        {squares}
+│ {2}  squares_are_positive  expectation, python 3.11.2 (image 3.11)
+│                          pyarrow 22.0.0
+│                          {positive}
+{3}    total                 sql, python 3.11.2 (image 3.11), replace
+                           duckdb 1.4.5, pyarrow 22.0.0
+                           {total}
+"""
+KEPT = "cached: result kept from an earlier run"
+
+
+def planned(driver: Rundlet, *command: str | Path) -> str:
+    """The picture, without what depends on the store and the clock."""
+    picture, packages = driver.ok(*command).out.split("\npackages: ", 1)
+    assert re.match(r"\d+ installed, \d+ to install", packages), packages
+    return picture
+
+
 def test_plan(shared_state: Rundlet, project: Path) -> None:
+    """What would run, and why: before, after, and when something has changed. Nothing is run for it."""
     write(project, total=TOTAL)
-    text = shared_state.ok("-o", "json", "plan", project).out
-    for name in ("numbers", "squares", "total", "squares_are_positive"):
-        assert f'"{name}"' in text
-    text = shared_state.ok("plan", project).out
-    assert "numbers" in text
-    assert shared_state.ok("run", project, "--dry-run").out
+    (project / "rundlet.toml").write_text(SETTINGS.replace('"small"', '"planned"'))
+    everything = PLAN.format(
+        *"●●●●",
+        counts="4 to run, 0 cached, 0 not needed",
+        **dict.fromkeys(("numbers", "squares", "positive", "total"), "run: new step"),
+    )
+    assert planned(shared_state, "plan", project) == everything
+    assert planned(shared_state, "run", project, "--dry-run") == everything
+    document = shared_state.json("plan", project)
+    assert {step["name"]: step["reads"] for step in document["steps"]} == {
+        "numbers": [],
+        "squares": ["numbers"],
+        "squares_are_positive": ["squares"],
+        "total": ["numbers"],
+    }
+    assert {(step["action"], step["reason"]) for step in document["steps"]} == {("run", "new step")}
+    assert document["counts"] == {"run": 4, "cached": 0, "not_needed": 0}
+    # A step's own packages, or else the project's
+    packages = {step["name"]: {p["name"]: p["version"] for p in step["packages"]} for step in document["steps"]}
+    assert packages["numbers"].keys() == {"pyarrow", "tiny"}
+    assert packages["squares"] == {"pyarrow": "22.0.0"}
     assert not [run for run in shared_state.json("runs", "ls") if run["path"] == str(project)]
+
+    shared_state.ok("run", project)
+    held = "cached: held in an earlier run"
+    unread = "not needed: nothing that runs reads it"
+    assert planned(shared_state, "plan", project) == PLAN.format(
+        *"○○○○",
+        counts="0 to run, 3 cached, 1 not needed",
+        numbers=unread,
+        squares=KEPT,
+        positive=held,
+        total=KEPT,
+    )
+
+    (project / "pipeline.py").write_text(PIPELINE.replace("n * n", "n * n * n"))
+    assert planned(shared_state, "plan", project) == PLAN.format(
+        *"●●●○",
+        counts="3 to run, 1 cached, 0 not needed",
+        numbers="run: read by `squares`",
+        squares="run: code changed",
+        positive="run: input `squares` changed",
+        total=KEPT,
+    )
 
 
 FAILING = models(

@@ -393,7 +393,7 @@ WHERE x = $year AND y < $low
     assert model["line"] == 6
     assert model["sql"] == text
     assert model["materialize"] == "replace"
-    assert model["python"] == {"version": "3.13", "pip": [], "image": None}
+    assert model["python"] == {"version": "3.13", "pip": None, "image": None}
     assert (model["pids"], model["disk"]) == (9, 1 << 30)
     assert (model["memory"], model["timeout"], model["cpus"], model["retries"]) == (
         2 << 30,
