@@ -73,7 +73,7 @@ class Declaration:
         self.inputs: list[dict[str, Any]] = []
         self.parameters: list[dict[str, Any]] = []
         self.values: dict[str, Any] = {
-            "python": {"version": None, "pip": [], "image": None},
+            "python": {"version": None, "pip": None, "image": None},
             "materialize": "none",
             "env": {},
             "network": "none",
