@@ -21,7 +21,7 @@ name = "locked"
 
 [python]
 version = "3.11"
-pip = ["pyarrow==22.0.0", "moving"]
+pip = ["pyarrow==22.0.0", "drifting"]
 prefer = ["clash-b"]
 
 [images]
@@ -33,10 +33,10 @@ import rundlet
 
 @rundlet.model(materialize="replace")
 def versions():
-    import moving
+    import drifting
     import pyarrow
 
-    return pyarrow.table({{"moving": [moving.__version__]}})
+    return pyarrow.table({{"drifting": [drifting.__version__]}})
 
 
 @rundlet.model(materialize="replace")
@@ -58,12 +58,11 @@ def write(project: Path, own: str = '["pyarrow==22.0.0", "tiny"]') -> Path:
 def value(driver: Rundlet, project: Path, model: str) -> object:
     document = driver.json("run", "--no-cache", project)
     assert document["errors"] == []
-    rows = document["previews"][model]["rows"]
-    return rows[0] if not isinstance(rows[0], (list, dict)) else list(getattr(rows[0], "values", lambda: rows[0])())[0]
+    return document["previews"][model]["rows"][0][0]
 
 
 def test_project_runs_from_its_locks(warm: Rundlet, index: PackageIndex, project: Path) -> None:
-    index.add(module("moving", "1.0"))
+    index.add(module("drifting", "1.0"))
     write(project)
     locks = warm.json("lock", project)
     assert [(lock["file"], lock["changed"], lock["steps"]) for lock in locks] == [
@@ -71,21 +70,21 @@ def test_project_runs_from_its_locks(warm: Rundlet, index: PackageIndex, project
         ("pylock.toml", True, ["versions"]),
     ]
     # A newer release is not taken, neither from the locks nor by locking again.
-    index.add(module("moving", "2.0"))
+    index.add(module("drifting", "2.0"))
     assert value(warm, project, "versions") == "1.0"
     assert [lock["changed"] for lock in warm.json("lock", project)] == [False, False]
     assert value(warm, project, "versions") == "1.0"
     # For one package, then for all.
     index.add(module("tiny", "3.0"))
-    warm.ok("lock", project, "--upgrade", "moving")
+    warm.ok("lock", project, "--upgrade", "drifting")
     assert 'version = "2.0"' in (project / "pylock.toml").read_text()
-    assert 'tiny-2.0-' in (project / "pylock.own.toml").read_text()
+    assert "tiny-2.0-" in (project / "pylock.own.toml").read_text()
     assert value(warm, project, "versions") == "2.0"
     warm.ok("lock", project, "--upgrade")
-    assert 'tiny-3.0-' in (project / "pylock.own.toml").read_text()
+    assert "tiny-3.0-" in (project / "pylock.own.toml").read_text()
     # Requirements that changed since are an error, until they are locked; versions are kept then.
-    index.add(module("moving", "3.0"))
-    (project / "rundlet.toml").write_text(SETTINGS.replace('"moving"', '"moving", "leaf"'))
+    index.add(module("drifting", "3.0"))
+    (project / "rundlet.toml").write_text(SETTINGS.replace('"drifting"', '"drifting", "leaf"'))
     done = warm("run", project).check(2)
     assert "`pylock.toml`" in done.err
     assert "rundlet lock" in done.err
@@ -97,7 +96,7 @@ def test_project_runs_from_its_locks(warm: Rundlet, index: PackageIndex, project
 
 
 def test_lock_refuses_a_collision(warm: Rundlet, index: PackageIndex, project: Path) -> None:
-    index.add(module("moving"))
+    index.add(module("drifting"))
     write(project, own='["pyarrow==22.0.0", "tiny", "clash-a", "clash-b"]')
     (project / "rundlet.toml").write_text(SETTINGS.replace('prefer = ["clash-b"]\n', ""))
     error = warm("lock", project).check(2).err
@@ -110,7 +109,7 @@ def test_lock_refuses_a_collision(warm: Rundlet, index: PackageIndex, project: P
 
 
 def test_plan_tells_of_known_warnings(warm: Rundlet, index: PackageIndex, project: Path) -> None:
-    index.add(module("moving"))
+    index.add(module("drifting"))
     for part in ("left", "right"):
         index.add(Wheel(f"junk-{part}", files={f"junk_{part}.py": "", "tests/__init__.py": f"# {part}\n"}))
     write(project, own='["pyarrow==22.0.0", "tiny", "junk-left", "junk-right"]')
@@ -126,7 +125,7 @@ def uv() -> Path:
 
 
 def test_uv_accepts_a_lock(warm: Rundlet, index: PackageIndex, project: Path, tmp_path: Path) -> None:
-    index.add(module("moving"))
+    index.add(module("drifting"))
     write(project)
     warm.ok("lock", project)
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "UV_NO_CONFIG": "1"}
@@ -135,22 +134,22 @@ def test_uv_accepts_a_lock(warm: Rundlet, index: PackageIndex, project: Path, tm
     command += ["-r", project / "pylock.toml"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "target/moving.py").exists()
+    assert (tmp_path / "target/drifting.py").exists()
 
 
 SCRIPT = """#!/usr/bin/env python3
 # /// script
 # requires-python = "{python}"
-# dependencies = ["moving"]
+# dependencies = ["drifting"]
 # ///
 import sys
-import moving
-print(sys.version_info[1], moving.__version__, sys.argv[1:], sys.stdin.read())
+import drifting
+print(sys.version_info[1], drifting.__version__, sys.argv[1:], sys.stdin.read())
 """
 
 
 def test_script_that_says_what_it_needs(warm: Rundlet, index: PackageIndex, tmp_path: Path) -> None:
-    index.add(module("moving"))
+    index.add(module("drifting"))
     script = tmp_path / "report.py"
     script.write_text(SCRIPT.format(python="==3.11.*"))
     # The image with that Python is taken; arguments and standard input are the script's.
@@ -166,11 +165,11 @@ def test_script_that_says_what_it_needs(warm: Rundlet, index: PackageIndex, tmp_
     assert "not closed" in warm("exec", *IMAGE, script).check(125).err
     script.write_text("print('plain')\n")
     assert warm.ok("exec", *IMAGE, script).out == "plain\n"
-    assert warm.ok("exec", *IMAGE, "--with", "moving", script).out == "plain\n"
+    assert warm.ok("exec", *IMAGE, "--with", "drifting", script).out == "plain\n"
 
 
 def test_lock_in_text(warm: Rundlet, index: PackageIndex, project: Path) -> None:
-    index.add(module("moving"))
+    index.add(module("drifting"))
     write(project)
     assert "pylock.toml: 2 packages, written" in warm.ok("lock", project).out
     assert "pylock.toml: 2 packages, up to date" in warm.ok("lock", project).out

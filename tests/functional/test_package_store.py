@@ -164,7 +164,7 @@ def test_prune_by_bytes(own: Rundlet, index: PackageIndex) -> None:
     assert "third" in {name for name, _ in removed(left)}
     assert "first" not in {name for name, kind in removed(left) if kind == "packages"}
     assert left["kept_bytes"] <= 350000
-    assert [row["name"] for row in own.json("package", "ls")][0] == "first"
+    assert "first" in {row["name"] for row in own.json("package", "ls")}
 
 
 def test_prune_keeps_what_runs(own: Rundlet, index: PackageIndex) -> None:
