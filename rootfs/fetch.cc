@@ -28,7 +28,7 @@ struct Arriving {
 };
 
 std::vector<Arriving> Begin(store::Store& store, const std::vector<Distribution>& distributions,
-                            const base::CancelToken* cancel) {
+                            const base::CancelToken* cancel, const std::function<void()>& on_wait) {
   // Make leases are taken in the order of their keys, so that two processes cannot wait for each
   // other.
   std::vector<size_t> order(distributions.size());
@@ -42,7 +42,7 @@ std::vector<Arriving> Begin(store::Store& store, const std::vector<Distribution>
     const std::string key = distribution.sha256.hex();
     if (last == distribution.sha256 || store.Find(store::Kind::kWheel, key)) continue;
     last = distribution.sha256;
-    store::Lease lease = store.Make(store::Kind::kWheel, key, cancel);
+    store::Lease lease = store.Make(store::Kind::kWheel, key, cancel, on_wait);
     if (store.Find(store::Kind::kWheel, key)) continue;
     arriving.push_back({index, &distribution, std::move(lease), std::nullopt, {}});
   }
@@ -167,8 +167,9 @@ int HexValue(char c) {
 
 void FetchWheels(store::Store& store, WorkerClient& workers,
                  const std::vector<Distribution>& distributions, const NetworkSettings& network,
-                 const ProgressCallback& progress, const base::CancelToken* cancel) {
-  std::vector<Arriving> arriving = Begin(store, distributions, cancel);
+                 const ProgressCallback& progress, const base::CancelToken* cancel,
+                 const std::function<void()>& on_wait) {
+  std::vector<Arriving> arriving = Begin(store, distributions, cancel, on_wait);
   for (size_t at = 0; at < arriving.size(); at += kBatch) {
     const std::span batch = std::span(arriving).subspan(at, std::min(kBatch, arriving.size() - at));
     const auto failure = FetchBatch(store, workers, batch, network, progress, cancel);

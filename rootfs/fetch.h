@@ -1,6 +1,7 @@
 // Downloading wheels into the store.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -24,11 +25,13 @@ struct NetworkSettings {
 // Puts every wheel that is not there yet into the store: Kind::kWheel, keyed by its sha256, its
 // tree the one file under the name of whoever brought it first (WheelFile says it). Size and digest
 // are checked by the worker and again here. Wheels that arrived stay when another one fails.
-// `progress` counts items of `distributions`. The caller holds use leases. Throws base::Error
-// (kHost: network; kInvalid: other bytes than locked) naming the wheel and the host; Cancelled.
+// `progress` counts items of `distributions`; `on_wait` is called when somebody else fetches one.
+// The caller holds use leases. Throws base::Error (kHost: network; kInvalid: other bytes than
+// locked) naming the wheel and the host; Cancelled.
 void FetchWheels(store::Store& store, WorkerClient& workers,
                  const std::vector<Distribution>& distributions, const NetworkSettings& network,
-                 const ProgressCallback& progress, const base::CancelToken* cancel);
+                 const ProgressCallback& progress, const base::CancelToken* cancel,
+                 const std::function<void()>& on_wait = {});
 
 // What the worker of a "fetch" job said of its only item: throws as FetchWheels does unless it
 // arrived.

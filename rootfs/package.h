@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,10 +55,12 @@ store::NewEntry PreparePackage(store::Store& store, WorkerClient& workers,
                                const Distribution& distribution, const std::string& python_tag,
                                const base::CancelToken* cancel);
 
-// The entry; made when it is not there. The caller holds its use lease.
+// The entry; made when it is not there. `on_wait` is called when somebody else is making it. The
+// caller holds its use lease.
 store::EntryInfo InstallPackage(store::Store& store, WorkerClient& workers,
                                 const Distribution& distribution, const std::string& python_tag,
-                                const base::CancelToken* cancel);
+                                const base::CancelToken* cancel,
+                                const std::function<void()>& on_wait = {});
 
 // Throws base::Error (kBug) when the record is not one of ours.
 PackageMeta ReadPackageMeta(const store::EntryInfo& package);

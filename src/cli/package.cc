@@ -1,4 +1,4 @@
-// rundlet package: ls.
+// rundlet package: ls, and the sub-commands of package_commands.h.
 #include "rootfs/package.h"
 
 #include <CLI/CLI.hpp>
@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "cli/options.h"
+#include "cli/package_commands.h"
 #include "cli/table_text.h"
 
 namespace rundlet::cli {
@@ -64,11 +65,14 @@ void ListPackages(const Context& context) {
 }  // namespace
 
 void AddPackage(CLI::App& program, Context& context) {
-  auto* package =
-      program.add_subcommand("package", "Installed packages: ls")->require_subcommand(1);
+  auto* package = program.add_subcommand("package", "Installed packages: ls, why, verify, prune")
+                      ->require_subcommand(1);
   package->add_subcommand("ls", "List installed packages")->callback([&context] {
     ListPackages(context);
   });
+  AddPackageWhy(*package, context);
+  AddPackageVerify(*package, context);
+  AddPackagePrune(*package, context);
 }
 
 }  // namespace rundlet::cli

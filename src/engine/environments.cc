@@ -1,6 +1,7 @@
 #include "engine/environments.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 
 #include "base/error.h"
@@ -43,15 +44,22 @@ void CompileLower(Engine& engine, const rootfs::Image& image, const store::Entry
   rootfs::CommitLower(engine.store(), package, image.interpreter, std::move(staging));
 }
 
+// Two processes, or two steps, want the same: one makes it.
+std::function<void()> NoteWaiting(EventBus& events, const std::string& task) {
+  return [&events, task] {
+    events.Send({.kind = EventKind::kNote, .task = task, .text = "waiting: another run is at it"});
+  };
+}
+
 void MakeLower(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
-               const base::CancelToken* cancel) {
+               const std::function<void()>& on_wait, const base::CancelToken* cancel) {
   store::Store& store = engine.store();
   const std::string key = LowerKeyOf(distribution, image.interpreter);
   const store::Lease package_lease =
       store.Use(Kind::kPackage, rootfs::PackageKey(distribution, image.interpreter.tag));
-  const store::EntryInfo package =
-      rootfs::InstallPackage(store, engine.workers(), distribution, image.interpreter.tag, cancel);
-  const store::Lease make = store.Make(Kind::kLower, key, cancel);
+  const store::EntryInfo package = rootfs::InstallPackage(store, engine.workers(), distribution,
+                                                          image.interpreter.tag, cancel, on_wait);
+  const store::Lease make = store.Make(Kind::kLower, key, cancel, on_wait);
   if (store.Find(Kind::kLower, key).has_value()) return;
   CompileLower(engine, image, package, cancel);
 }
@@ -102,15 +110,17 @@ void FetchOne(Engine& engine, const Distribution& distribution, EventBus& events
                        .done = progress.done,
                        .total = progress.total != 0 ? progress.total : distribution.size});
         },
-        cancel);
+        cancel, NoteWaiting(events, task));
     finished.done = finished.total = distribution.size;
   });
 }
 
 void InstallOne(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
                 EventBus& events, const base::CancelToken* cancel) {
-  Report(events, fmt::format("install {}", distribution.Label()), "install",
-         [&](Event&) { MakeLower(engine, image, distribution, cancel); });
+  const std::string task = fmt::format("install {}", distribution.Label());
+  Report(events, task, "install", [&](Event&) {
+    MakeLower(engine, image, distribution, NoteWaiting(events, task), cancel);
+  });
 }
 
 ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image,

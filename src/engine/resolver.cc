@@ -253,6 +253,21 @@ Resolution Resolve(Engine& engine, const rootfs::Image& image, const Requirement
   return resolution;
 }
 
+std::vector<rootfs::Lock> ListLocks(Engine& engine) {
+  std::vector<rootfs::Lock> locks;
+  if (!base::ExistsAt(engine.store().dir(), "locks")) return locks;
+  const base::UniqueFd dir = base::OpenAt(engine.store().dir(), "locks", O_RDONLY | O_DIRECTORY);
+  for (const base::DirEntry& entry : base::ListDir(dir.get())) {
+    if (!entry.name.ends_with(".json")) continue;
+    try {
+      if (auto lock = FindLock(engine, "locks/" + entry.name)) locks.push_back(*std::move(lock));
+    } catch (const Error&) {
+      continue;
+    }
+  }
+  return locks;
+}
+
 Resolution ResolveShipped(Engine& engine, const rootfs::Image& image, const std::string& name,
                           EventBus& events, const base::CancelToken* cancel) {
   const Pins pins = ReadPins(fmt::format("{}/engine/{}", engine.installation().python, name));

@@ -32,6 +32,9 @@ Resolution Resolve(Engine& engine, const rootfs::Image& image, const Requirement
                    Freshness freshness, const std::string& label, EventBus& events,
                    const base::CancelToken* cancel);
 
+// All locks that are kept. One that cannot be read is left out.
+std::vector<rootfs::Lock> ListLocks(Engine& engine);
+
 // The lock of an engine environment: the requirements file `name` that ships with rundlet, every
 // wheel of which must have a hash listed there. Throws base::Error (kInvalid) when the index offers
 // other bytes.

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "engine/environments.h"
 #include "engine/jobs.h"
+#include "engine/package_uses.h"
 #include "engine/step.h"
 #include "engine/tables.h"
 
@@ -83,6 +84,7 @@ class PipelineRun {
         readers_(planned.plan.tasks.size()) {
     const base::UniqueFd files = base::OpenAt(run_.dir(), "project", O_RDONLY | O_DIRECTORY);
     WriteProject(project, files.get());
+    RecordPackageUses(run_, planned);
     summary_.resolved = planned.resolved;
   }
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import textwrap
 
-import pytest
-
 from support.index import PackageIndex
 from support.rundlet import Result, Rundlet
 from support.shared_objects import extension, library, program
@@ -103,7 +101,13 @@ def test_bundled_libraries(warm: Rundlet, index: PackageIndex) -> None:
 
 
 def test_modules_at_the_root(warm: Rundlet, index: PackageIndex) -> None:
-    index.add(Wheel("rooted", files={"rooted.py": "from _rooted import value\n", f"_rooted.{SUFFIX}": extension("_rooted")}, **NATIVE))
+    index.add(
+        Wheel(
+            "rooted",
+            files={"rooted.py": "from _rooted import value\n", f"_rooted.{SUFFIX}": extension("_rooted")},
+            **NATIVE,
+        )
+    )
     assert python(warm, "rooted", code="import rooted, _rooted; print(rooted.value)") == "own"
 
 
@@ -195,7 +199,9 @@ def test_backport_of_the_standard_library(warm: Rundlet, index: PackageIndex) ->
 
 
 def test_bytecode_is_used_as_it_is(warm: Rundlet, index: PackageIndex) -> None:
-    index.add(Wheel("compiled", files={"compiled/__init__.py": "from compiled import inner\n", "compiled/inner.py": ""}))
+    index.add(
+        Wheel("compiled", files={"compiled/__init__.py": "from compiled import inner\n", "compiled/inner.py": ""})
+    )
     for _ in range(2):
         done = exec_with(warm, "compiled", run=("python3", "-v", "-c", "import compiled")).check(0)
         for name in ("__init__", "inner"):
@@ -205,7 +211,11 @@ def test_bytecode_is_used_as_it_is(warm: Rundlet, index: PackageIndex) -> None:
 
 
 def test_a_file_that_does_not_compile(warm: Rundlet, index: PackageIndex) -> None:
-    files = {"broken/__init__.py": "x = 1\n", "broken/template.py": "print 'hello {{ name }}'\n", "broken/bad.py": b"\xff\x00"}
+    files = {
+        "broken/__init__.py": "x = 1\n",
+        "broken/template.py": "print 'hello {{ name }}'\n",
+        "broken/bad.py": b"\xff\x00",
+    }
     index.add(Wheel("broken", files=files))
     assert python(warm, "broken", code="import broken; print(broken.x)") == "1"
 
@@ -261,7 +271,7 @@ def test_child_processes_have_the_environment(warm: Rundlet, index: PackageIndex
         if __name__ == "__main__":
             program = "import inherited; print(inherited.__version__)"
             for command in ([sys.executable], [sys.executable, "-I"], ["python"], ["/usr/bin/env", "python3", "-I"]):
-                print(subprocess.run([*command, "-c", program], check=True, capture_output=True, text=True).stdout.strip())
+                print(subprocess.check_output([*command, "-c", program], text=True).strip())
             context = multiprocessing.get_context("spawn")
             with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
                 print(pool.submit(version).result())
@@ -274,7 +284,9 @@ def test_child_processes_have_the_environment(warm: Rundlet, index: PackageIndex
 
 
 def test_the_images_own_packages_are_not_visible(warm: Rundlet, index: PackageIndex) -> None:
-    own = "/usr/lib/python3/dist-packages:/usr/local/lib/python3.11/dist-packages:/usr/local/lib/python3.11/site-packages"
+    own = (
+        "/usr/lib/python3/dist-packages:/usr/local/lib/python3.11/dist-packages:/usr/local/lib/python3.11/site-packages"
+    )
     index.add(module("alone"))
     code = f"""
         import sys

@@ -14,7 +14,10 @@ from support.wheels import Wheel, module
 
 IMAGE = ("--image", "python-3.11")
 NATIVE = {"python": "cp311", "abi": "cp311", "platform": "manylinux_2_17_x86_64"}
-NAMES = "from importlib.metadata import distributions; print(*sorted(f'{d.name} {d.version}' for d in distributions()), sep=', ')"
+NAMES = """
+from importlib.metadata import distributions
+print(*sorted(f"{one.name} {one.version}" for one in distributions()), sep=", ")
+"""
 
 
 def exec_options(driver: Rundlet, *options: object, code: str = NAMES) -> Result:
@@ -193,7 +196,8 @@ def write_lock(index: PackageIndex, folder: Path, *wheels: Wheel, name: str = "p
     text = 'lock-version = "1.0"\ncreated-by = "tests"\n'
     for wheel in wheels:
         text += f'\n[[packages]]\nname = "{wheel.name}"\nversion = "{wheel.version}"\n'
-        text += f'[[packages.wheels]]\nurl = "{index.base}/files/{wheel.filename}"\nhashes = {{sha256 = "{wheel.sha256}"}}\n'
+        text += f'[[packages.wheels]]\nurl = "{index.base}/files/{wheel.filename}"\n'
+        text += f'hashes = {{sha256 = "{wheel.sha256}"}}\n'
     (folder / name).write_text(text)
     return folder / name
 
@@ -210,7 +214,9 @@ def test_runs_from_a_pylock(warm: Rundlet, index: PackageIndex, tmp_path: Path) 
     assert "beside it" in refused(warm, "-r", file, "--with", "tiny")
     file.write_text(file.read_text().replace(old.sha256, "2" * 64))
     assert "none of its wheels" in refused(warm, "-r", file)
-    file.write_text("lock-version = \"2.0\"\n")
+    file.write_text('lock-version = "2.0"\n')
     assert "lock-version" in refused(warm, "-r", file)
-    file.write_text("lock-version = \"1.0\"\npackages = [{name = \"locked\", version = \"1.0\", wheels = [{url = \"http://x/y.whl\"}]}]\n")
+    file.write_text(
+        'lock-version = "1.0"\npackages = [{name = "locked", version = "1.0", wheels = [{url = "http://x/y.whl"}]}]\n'
+    )
     assert "no sha256" in refused(warm, "-r", file)

@@ -107,7 +107,7 @@ TEST(ReadProject, WrongValuesAreToldAndNotTheStepsFault) {
       {"/python/version", true},
       {"/python/pip", {{"pandas", "2.2"}}},
       {"/python/pip", {1}},
-      {"/python/pip", {"-r requirements.txt"}},
+      {"/python/pip", {"-e ."}},
       {"/python/image", "nope"},
       {"/python/image", 7},
       {"/images", json::array()},

@@ -1,0 +1,69 @@
+// rundlet package verify: whether every byte of the packages is still what was installed.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/package_commands.h"
+#include "cli/progress.h"
+#include "engine/verify_packages.h"
+
+namespace rundlet::cli {
+namespace {
+
+void PrintVerification(const engine::Verification& found, const Options& options) {
+  nlohmann::ordered_json damaged = nlohmann::ordered_json::array();
+  for (const engine::DamagedEntry& one : found.damaged) {
+    damaged.push_back({{"name", one.name},
+                       {"kind", std::string(store::FolderOf(one.kind))},
+                       {"key", one.key},
+                       {"cause", one.cause},
+                       {"state", engine::NameOf(one.state)}});
+    if (options.output == Output::kText) {
+      fmt::print("{} ({}/{}): {}; {}\n", one.name, store::FolderOf(one.kind), one.key.substr(0, 12),
+                 one.cause, engine::NameOf(one.state));
+    }
+  }
+  if (options.output == Output::kJson) {
+    const nlohmann::ordered_json document = {
+        {"entries", found.entries}, {"bytes", found.bytes}, {"damaged", std::move(damaged)}};
+    fmt::print("{}\n", document.dump(2));
+  } else if (!options.quiet) {
+    fmt::print(stderr, "{} entries, {}: {} damaged\n", found.entries, base::HumanBytes(found.bytes),
+               found.damaged.size());
+  }
+}
+
+int VerifyAll(engine::Repair repair, const Context& context) {
+  const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
+  engine::Verification found;
+  {
+    Progress progress(context.options);
+    engine::EventBus events(progress.Sink());
+    found = engine::VerifyPackages(*engine, repair, events, &Interrupted());
+  }
+  PrintVerification(found, context.options);
+  const bool good = std::all_of(found.damaged.begin(), found.damaged.end(), [](const auto& one) {
+    return one.state == engine::DamagedEntry::State::kRepaired ||
+           one.state == engine::DamagedEntry::State::kRemoved;
+  });
+  return good ? 0 : static_cast<int>(base::Fault::kStep);
+}
+
+}  // namespace
+
+void AddPackageVerify(CLI::App& package, Context& context) {
+  auto* command = package.add_subcommand("verify", "Read every byte of the installed packages");
+  const auto repair = std::make_shared<bool>(false);
+  command->add_flag("--repair", *repair, "Remove what is damaged, and install it again");
+  command->callback([repair, &context] {
+    context.exit_code =
+        VerifyAll(*repair ? engine::Repair::kReplace : engine::Repair::kNone, context);
+  });
+}
+
+}  // namespace rundlet::cli

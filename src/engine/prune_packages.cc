@@ -1,0 +1,132 @@
+#include "engine/prune_packages.h"
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "engine/package_uses.h"
+
+namespace rundlet::engine {
+namespace {
+
+using store::EntryInfo;
+using store::Kind;
+
+// What goes together: a lower holds links to its package's files, so neither frees much alone.
+struct Group {
+  PrunedPackage shown;
+  std::vector<std::pair<Kind, std::string>> entries;  // lowers before their package
+};
+
+// A lower carries its package's record, name included, whatever interpreter it is for.
+std::vector<Group> PackageGroups(Engine& engine) {
+  std::map<std::string, Group> groups;  // by that record
+  for (const Kind kind : {Kind::kLower, Kind::kPackage}) {
+    for (const EntryInfo& entry : engine.store().List(kind)) {
+      Group& group = groups[entry.meta];
+      group.entries.emplace_back(kind, entry.key);
+      PrunedPackage& shown = group.shown;
+      shown.last_used_at = std::max(shown.last_used_at, entry.last_used_at);
+      // The bytes of a package are in its lowers too, as links.
+      shown.bytes = std::max(shown.bytes, entry.bytes);
+      if (kind == Kind::kPackage || shown.name.empty()) {
+        shown.name = entry.name;
+        shown.kind = Kind::kPackage;
+        shown.key = entry.key;
+      }
+    }
+  }
+  std::vector<Group> list;
+  for (auto& [meta, group] : groups) list.push_back(std::move(group));
+  return list;
+}
+
+std::vector<Group> AllGroups(Engine& engine) {
+  std::vector<Group> groups = PackageGroups(engine);
+  for (const EntryInfo& wheel : engine.store().List(Kind::kWheel)) {
+    groups.push_back({{.name = wheel.name,
+                       .kind = Kind::kWheel,
+                       .key = wheel.key,
+                       .bytes = wheel.bytes,
+                       .last_used_at = wheel.last_used_at},
+                      {{Kind::kWheel, wheel.key}}});
+  }
+  std::stable_sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
+    return a.shown.last_used_at < b.shown.last_used_at;
+  });
+  return groups;
+}
+
+std::set<std::string> NeededKeys(Engine& engine) {
+  std::set<std::string> keys;
+  for (const PackageUse& use : ListPackageUses(engine)) {
+    keys.insert(use.package);
+    keys.insert(use.lower);
+  }
+  return keys;
+}
+
+enum class Removed { kAll, kNothing };
+
+// A lease on any of it keeps what is left of it: a lower that went alone is compiled again.
+Removed RemoveGroup(Engine& engine, const Group& group) {
+  for (const auto& [kind, key] : group.entries) {
+    if (engine.store().Remove(kind, key) == store::Removal::kInUse) return Removed::kNothing;
+  }
+  return Removed::kAll;
+}
+
+class Pruner {
+ public:
+  Pruner(Engine& engine, const PruneRequest& request)
+      : engine_(engine), request_(request), now_(std::time(nullptr)), needed_(NeededKeys(engine)) {}
+
+  Pruning Prune() {
+    const std::vector<Group> groups = AllGroups(engine_);
+    for (const Group& group : groups) left_ += group.shown.bytes;
+    for (const Group& group : groups) {
+      const bool wanted = IsWanted(group.shown);
+      if (wanted && !IsNeeded(group) && Take(group)) continue;
+      if (wanted) ++pruning_.needed;
+      ++pruning_.kept;
+      pruning_.kept_bytes += group.shown.bytes;
+    }
+    return std::move(pruning_);
+  }
+
+ private:
+  bool IsWanted(const PrunedPackage& one) const {
+    const bool old =
+        request_.unused_for.has_value() && one.last_used_at < now_ - request_.unused_for->count();
+    return old || (request_.max_bytes.has_value() && left_ > *request_.max_bytes);
+  }
+
+  bool Take(const Group& group) {
+    if (!request_.dry_run && RemoveGroup(engine_, group) == Removed::kNothing) return false;
+    left_ -= group.shown.bytes;
+    pruning_.removed.push_back(group.shown);
+    return true;
+  }
+
+  bool IsNeeded(const Group& group) const {
+    return std::any_of(group.entries.begin(), group.entries.end(),
+                       [this](const auto& entry) { return needed_.contains(entry.second); });
+  }
+
+  Engine& engine_;
+  const PruneRequest& request_;
+  const int64_t now_;
+  const std::set<std::string> needed_;
+  uint64_t left_ = 0;
+  Pruning pruning_;
+};
+
+}  // namespace
+
+Pruning PrunePackages(Engine& engine, const PruneRequest& request) {
+  return Pruner(engine, request).Prune();
+}
+
+}  // namespace rundlet::engine

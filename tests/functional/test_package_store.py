@@ -1,0 +1,258 @@
+"""The package store under attack, pruning, crashes and company."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.index import PackageIndex
+from support.leaks import Allowance
+from support.rundlet import Rundlet
+from support.wheels import Wheel, module
+
+IMAGE = ("--image", "python-3.11")
+DAY = 86400
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory, image_311: Path) -> Iterator[Rundlet]:
+    """A state directory of this file's own, with an image: what is pruned or damaged is nobody else's."""
+    state = tmp_path_factory.mktemp("packages") / "state"
+    driver = Rundlet(state)
+    driver.ok("image", "import", "python-3.11", image_311, timeout=300)
+    yield driver
+    subprocess.run(["rm", "-rf", "--one-file-system", str(state)], check=False)
+
+
+@pytest.fixture
+def own(imported: Rundlet, index: PackageIndex, no_leaks: Allowance) -> Rundlet:
+    """That state, without packages and runs, and with the test's own index."""
+    for folder in ("packages", "lowers", "wheels", "runs", "locks", "cache/environments"):
+        for entry in (imported.state / folder).glob("*"):
+            subprocess.run(["rm", "-rf", str(entry)], check=True)
+    return imported.with_environment(RUNDLET_INDEX=index.url)
+
+
+def use(driver: Rundlet, *requirements: str) -> None:
+    options = [part for requirement in requirements for part in ("--with", requirement)]
+    driver.ok("exec", *IMAGE, *options, "--", "true")
+
+
+def entries(driver: Rundlet, folder: str) -> set[str]:
+    return {path.name for path in (driver.state / folder).iterdir()}
+
+
+def verified(driver: Rundlet) -> None:
+    document = driver.json("package", "verify")
+    assert document["damaged"] == []
+    assert document["entries"] > 0
+
+
+def site(driver: Rundlet, folder: str, file: str) -> list[Path]:
+    return list((driver.state / folder).glob(f"*/tree/lib/python3.11/site-packages/{file}"))
+
+
+def alter(path: Path) -> None:
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[0] ^= 1
+    with open(path, "r+b") as file:
+        file.write(data)
+    path.chmod(0o444)
+
+
+def test_an_altered_byte_is_found_and_replaced(own: Rundlet, index: PackageIndex) -> None:
+    index.add(module("stable"))
+    use(own, "stable", "leaf")
+    verified(own)
+    (package,) = site(own, "packages", "stable.py")
+    alter(package)
+    done = own("-o", "json", "package", "verify").check(1)
+    damaged = done.json["damaged"]
+    assert {(one["name"].split()[0], one["kind"], one["state"]) for one in damaged} == {
+        ("stable", "packages", "damaged"),
+        ("stable", "lowers", "damaged"),  # the same file, by a link
+    }
+    assert all("stable.py" in one["cause"] for one in damaged)
+    repaired = own.json("package", "verify", "--repair")["damaged"]
+    assert {one["state"] for one in repaired} == {"repaired"}
+    verified(own)
+    run = ("python3", "-c", "import stable; print(stable.__version__)")
+    assert own.ok("exec", *IMAGE, "--with", "stable", "--with", "leaf", "--", *run).out == "1.0\n"
+
+
+def test_altered_bytecode_and_downloads(own: Rundlet, index: PackageIndex) -> None:
+    path = index.add(module("stable"))
+    use(own, "stable")
+    (bytecode,) = site(own, "lowers", "__pycache__/stable.cpython-311.pyc")
+    alter(bytecode)
+    (wheel,) = (own.state / "wheels").glob("*/tree/stable-*.whl")
+    wheel.write_bytes(b"")
+    index.forget()
+    repaired = own.json("package", "verify", "--repair")["damaged"]
+    assert {(one["kind"], one["state"]) for one in repaired} == {("lowers", "repaired"), ("wheels", "repaired")}
+    assert index.count(path) == 1
+    verified(own)
+
+
+def test_what_is_in_use_is_not_repaired(own: Rundlet, index: PackageIndex) -> None:
+    index.add(module("stable"))
+    with running(own, "stable"):
+        alter(site(own, "packages", "stable.py")[0])
+        damaged = own("-o", "json", "package", "verify", "--repair").check(1).json["damaged"]
+        assert {one["state"] for one in damaged} == {"in-use"}
+    own.ok("package", "verify", "--repair")
+    verified(own)
+
+
+@contextlib.contextmanager
+def running(driver: Rundlet, requirement: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that runs, with this package, until its input ends."""
+    command = ("exec", *IMAGE, "--with", requirement, "--", "sh", "-c", "echo up; cat")
+    with driver.start(*command, stdin=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        yield process
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+
+
+def make_old(driver: Rundlet, days: int, names: set[str]) -> None:
+    """As if these had last been used so many days ago."""
+    then = time.time() - days * DAY
+    for folder in ("packages", "lowers", "wheels"):
+        for entry in (driver.state / folder).glob("*/entry.json"):
+            if any(f'"{name} ' in entry.read_text() for name in names):
+                os.utime(entry, (then, then))
+
+
+def removed(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(one["name"].split()[0], one["kind"]) for one in document["removed"]]
+
+
+def test_prune_by_age(own: Rundlet, index: PackageIndex) -> None:
+    for name in ("old-one", "older-one", "new-one"):
+        index.add(module(name))
+        use(own, name)
+    make_old(own, 10, {"old-one"})
+    make_old(own, 20, {"older-one"})
+    would = own.json("package", "prune", "--unused-for", "5d", "--dry-run")
+    assert [name for name, _ in removed(would)] == ["older-one"] * 2 + ["old-one"] * 2
+    assert len(entries(own, "packages")) == 3
+    did = own.json("package", "prune", "--unused-for", "5d")
+    assert removed(did) == removed(would)
+    assert [row["name"] for row in own.json("package", "ls")] == ["new-one"]
+    assert len(entries(own, "lowers")) == 1
+    verified(own)
+    use(own, "old-one")  # comes back
+    assert own("package", "prune").check(2).out == ""
+
+
+def test_prune_by_bytes(own: Rundlet, index: PackageIndex) -> None:
+    for age, name in ((3, "third"), (2, "second"), (1, "first")):
+        index.add(Wheel(name, files={f"{name}.py": f"data = {os.urandom(40000).hex()!r}\n"}))
+        use(own, name)
+        make_old(own, age, {name})
+    left = own.json("package", "prune", "--max-bytes", "350000")
+    assert "third" in {name for name, _ in removed(left)}
+    assert "first" not in {name for name, kind in removed(left) if kind == "packages"}
+    assert left["kept_bytes"] <= 350000
+    assert "first" in {row["name"] for row in own.json("package", "ls")}
+
+
+def test_prune_keeps_what_runs(own: Rundlet, index: PackageIndex) -> None:
+    index.add(module("in-use"))
+    with running(own, "in-use"):
+        make_old(own, 100, {"in-use"})
+        document = own.json("package", "prune", "--unused-for", "1d")
+        assert ("in-use", "packages") not in removed(document)
+        assert [row["name"] for row in own.json("package", "ls")] == ["in-use"]
+    make_old(own, 100, {"in-use"})
+    assert ("in-use", "packages") in removed(own.json("package", "prune", "--unused-for", "1d"))
+
+
+def test_why_and_what_a_run_needs(own: Rundlet, index: PackageIndex, project: Path) -> None:
+    (project / "rundlet.toml").write_text('[project]\nname = "reasons"\n[images]\n"3.11" = "python-3.11"\n')
+    (project / "pipeline.py").write_text(
+        "import rundlet\n\n\n@rundlet.model()\n"
+        '@rundlet.python("3.11", pip=["tiny==1.0", "pyarrow==22.0.0"])\n'
+        "def only():\n    import pyarrow\n\n    return pyarrow.table({'n': [1]})\n"
+    )
+    run = own.json("run", project)["run"]
+    use(own, "leaf")
+    (why,) = own.json("package", "why", "Tiny")
+    assert why == {"pipeline": "reasons", "step": "only", "version": "1.0", "runs": 1, "last_run": run}
+    assert "only" in own.ok("package", "why", "tiny").out
+    assert own.json("package", "why", "leaf") == []
+    assert "not installed" in own("package", "why", "absent").check(2).err
+    make_old(own, 100, {"tiny", "leaf"})
+    document = own.json("package", "prune", "--unused-for", "50d")
+    assert set(removed(document)) == {("tiny", "wheels"), ("leaf", "wheels"), ("leaf", "packages")}
+    assert document["needed"] == 1
+
+
+def test_two_processes_install_once(own: Rundlet, index: PackageIndex) -> None:
+    path = index.add(module("contended", content="x = 1\n" * 20000))
+    use(own, "leaf")  # uv is there
+    index.fault(path, stall=3)
+    command = ("exec", *IMAGE, "--with", "contended", "--", "python3", "-c", "import contended")
+    with own.start(*command) as first, own.start(*command) as second:
+        results = [process.communicate(timeout=90) for process in (first, second)]
+        assert [first.returncode, second.returncode] == [0, 0], results
+    assert index.count(path) == 1
+    assert sum(b"another run is at it" in err for _, err in results) == 1
+    assert len([row for row in own.json("package", "ls") if row["name"] == "contended"]) == 1
+    verified(own)
+
+
+def appeared(driver: Rundlet, folder: str, before: set[str]) -> Callable[[], bool]:
+    return lambda: bool(entries(driver, folder) - before)
+
+
+def staged(driver: Rundlet, pattern: str) -> Callable[[], bool]:
+    return lambda: any((driver.state / "staging").glob(pattern))
+
+
+STAGES = ("resolving", "downloading", "wheel", "unpacking", "package", "compiling", "lower")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_at_each_stage(own: Rundlet, index: PackageIndex, no_leaks: Allowance, stage: str) -> None:
+    modules = {f"victim/m{number}.py": f"x = {number}\n" * 50 for number in range(400)}
+    path = index.add(Wheel("victim", files={"victim/__init__.py": "x = 1\n", **modules}))
+    use(own, "leaf")
+    seen = {folder: entries(own, folder) for folder in ("wheels", "packages", "lowers")}
+    reached: dict[str, Callable[[], bool]] = {
+        "resolving": lambda: bool(index.count("/simple/victim/")),
+        "downloading": lambda: bool(index.count(path)),
+        "wheel": appeared(own, "wheels", seen["wheels"]),
+        "unpacking": staged(own, "*/tree/lib/python3.11/site-packages/victim"),
+        "package": appeared(own, "packages", seen["packages"]),
+        "compiling": staged(own, "*/tree/lib/python3.11/site-packages/victim/__pycache__"),
+        "lower": appeared(own, "lowers", seen["lowers"]),
+    }
+    if stage == "resolving":
+        index.fault("/simple/victim/", stall=60, times=1)
+    if stage == "downloading":
+        index.fault(path, rate=1000, times=1)
+    with own.start("exec", *IMAGE, "--with", "victim", "--", "true") as process:
+        while not reached[stage]() and process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.001)
+        process.kill()
+        process.communicate(timeout=30)
+    index.fault("/simple/victim/")
+    index.fault(path)
+    # What is there is whole, and the rest is made as if nothing had happened.
+    verified(own)
+    run = ("python3", "-c", "import victim.m399; print(victim.m399.x)")
+    assert own.ok("exec", *IMAGE, "--with", "victim", "--", *run).out == "399\n"
+    verified(own)
+    assert not list((own.state / "staging").glob("[0-9a-f]*"))
