@@ -106,11 +106,16 @@ bool IsDelegated(const std::string& path) {
   return false;
 }
 
-// The group in which ours may be made: the whole hierarchy's root, or one that was delegated.
-std::optional<std::string> PlaceInV2(const Hierarchy& hierarchy) {
+// Of all groups of the host: it alone may have processes and groups with limits below it.
+bool IsWholeHierarchy(const std::string& path) {
   struct stat info;
-  const bool is_root = stat((hierarchy.mount_point + "/cgroup.type").c_str(), &info) < 0;
-  if (is_root && hierarchy.own.empty()) return hierarchy.mount_point;
+  return stat((path + "/cgroup.type").c_str(), &info) < 0;
+}
+
+// The group in which ours may be made: the topmost one that this process sees, if it is in it (all
+// of a host, or what a container was given), or one that was delegated.
+std::optional<std::string> PlaceInV2(const Hierarchy& hierarchy) {
+  if (hierarchy.own.empty()) return hierarchy.mount_point;
   for (std::string own = hierarchy.own;; own.resize(own.rfind('/'))) {
     if (IsDelegated(hierarchy.mount_point + own)) return hierarchy.mount_point + own;
     if (own.empty()) return std::nullopt;
@@ -178,10 +183,12 @@ void EngineGroups::UseV2(const Hierarchy& hierarchy) {
       why_not_[controller] =
           fmt::format("control group `{}` is not delegated to rundlet", hierarchy.own);
     }
+    hint_ =
+        "on a host with systemd, `systemd-run --scope -p Delegate=yes rundlet ...` gives it one";
     return;
   }
   const UniqueFd group = base::OpenHostPath(*place, O_RDONLY | O_DIRECTORY);
-  if (*place == own && !hierarchy.own.empty()) LeaveDelegatedGroup(group.get());
+  if (*place == own && !IsWholeHierarchy(own)) LeaveDelegatedGroup(group.get());
   Controllers usable = {Controller::kCpuTime};
   for (const Controller controller : there) {
     if (WriteGroupFile(group.get(), "cgroup.subtree_control",
@@ -230,7 +237,7 @@ void EngineGroups::Require(const Limits& limits) const {
     throw Error(Fault::kHost, fmt::format("limiting the {} of a sandbox", what))
         .Because(fmt::format("controller `{}` cannot be used: {}", NameOf(controller),
                              WhyNot(controller)))
-        .Hint("`rundlet doctor` says what this host offers");
+        .Hint(hint_);
   };
   if (limits.memory.has_value()) require(Controller::kMemory, "memory");
   if (limits.cpus.has_value()) require(Controller::kCpu, "cpu time");

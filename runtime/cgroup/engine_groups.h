@@ -57,6 +57,7 @@ class EngineGroups {
 
   std::vector<GroupDirectory> directories_;
   std::map<Controller, std::string> why_not_;
+  std::string hint_ = "`rundlet doctor` says what this host offers";
   std::mutex mutex_;
   std::vector<uint64_t> busy_;
 };

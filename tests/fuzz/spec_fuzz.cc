@@ -56,6 +56,9 @@ void ReadLine(const std::string& line, SandboxSpec& spec) {
   if (field == "env") spec.environment.emplace_back(first, second);
   if (field == "cwd") spec.cwd = value;
   if (field == "scratch") spec.scratch_bytes = Number(value);
+  if (field == "memory") spec.limits.memory = Number(value);
+  if (field == "cpus") spec.limits.cpus = static_cast<uint32_t>(Number(value));
+  if (field == "pids") spec.limits.pids = static_cast<uint32_t>(Number(value));
   if (field == "mount") spec.mounts.mounts.push_back({first, SourceOf(words)});
   if (field == "user") {
     spec.uid = static_cast<uint32_t>(Number(first));
@@ -90,6 +93,9 @@ void RequirePromises(const SandboxSpec& spec) {
   const uint64_t end = uint64_t{spec.ids.base} + spec.ids.count;
   Require(spec.ids.base >= 65'536 && end <= UINT32_MAX);
   Require(spec.uid < spec.ids.count && spec.gid < spec.ids.count);
+  // 0 would mean "none" to the kernel, or "nothing at all".
+  Require(spec.limits.memory.value_or(1) > 0 && spec.limits.memory.value_or(1) <= INT64_MAX);
+  Require(spec.limits.cpus.value_or(1) > 0 && spec.limits.pids.value_or(1) > 0);
   Require(!spec.argv.empty());
   for (const std::string& word : spec.argv) Require(word.find('\0') == word.npos);
 }

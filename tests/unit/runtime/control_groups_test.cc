@@ -244,11 +244,24 @@ TEST_F(FakeGroups, AGroupOfV2ThatIsNotDelegatedIsLeftAlone) {
     EXPECT_EQ(error.fault(), base::Fault::kHost);
     EXPECT_THAT(error.Render(), HasSubstr("controller `memory` cannot be used"));
     EXPECT_THAT(error.Render(), HasSubstr("`/session` is not delegated"));
+    EXPECT_THAT(error.hint(), HasSubstr("systemd-run --scope -p Delegate=yes"));
   }
+}
+
+TEST_F(FakeGroups, WhatAContainerWasGivenIsItsToDivide) {
+  Write("cgroup.type", "domain\n");
+  Write("cgroup.controllers", "memory pids\n");
+  Write("cgroup.subtree_control", "");
+  Write("cgroup.procs", "1\n");
+  Write("rundlet.engine/cgroup.procs", "");
+  const EngineGroups groups({At(GroupVersion::kV2, {}, "")});
+  EXPECT_TRUE(groups.Has(Controller::kMemory));
+  EXPECT_THAT(Content("rundlet.engine/cgroup.procs"), HasSubstr("1"));
 }
 
 TEST_F(FakeGroups, AnEngineLeavesADelegatedGroupToItsSandboxes) {
   Write("cgroup.type", "domain\n");
+  Write("service/cgroup.type", "domain\n");
   Write("service/cgroup.controllers", "memory pids\n");
   Write("service/cgroup.subtree_control", "");
   Write("service/cgroup.procs", "4711\n");
