@@ -51,6 +51,7 @@ struct PythonDefaults {
   std::optional<std::string> version;  // "3.11"
   std::vector<std::string> pip;        // requirements
   std::optional<ImageName> image;
+  std::vector<std::string> prefer;  // packages whose files win where two bring the same
   bool operator==(const PythonDefaults&) const = default;
 };
 
@@ -103,6 +104,8 @@ std::string_view NameOf(NetworkAccess network);    // "none", "host"
 struct Limits {
   std::optional<double> cpus;
   std::optional<uint64_t> memory;  // bytes
+  std::optional<uint32_t> pids;    // processes and threads
+  std::optional<uint64_t> disk;    // bytes
   std::optional<double> timeout;   // seconds
   uint32_t retries = 0;
   bool operator==(const Limits&) const = default;

@@ -101,17 +101,18 @@ class ProjectReader {
       const std::string reference = toml_.Text(images, path, kMaxReference).value_or("");
       if (reference.find(' ') != std::string::npos || reference.starts_with('-')) {
         toml_.Report(path, fmt::format("`{}` is not an image's reference", reference),
-                     "write it as \"python:3.11-slim\"");
+                     "write a name that `rundlet image ls` lists");
       }
       read_.config.images.emplace(*name, reference);
     }
   }
 
   void ReadPython(const json& python) {
-    toml_.CheckKeys(python, {"python"}, {"version", "pip", "image"});
+    toml_.CheckKeys(python, {"python"}, {"version", "pip", "image", "prefer"});
     if (const auto found = python.find("version"); found != python.end())
       ReadVersion(python, *found);
     if (const auto found = python.find("pip"); found != python.end()) ReadPip(*found);
+    if (const auto found = python.find("prefer"); found != python.end()) ReadPrefer(*found);
     const auto image = toml_.Text(python, {"python", "image"}, kMaxNameLength);
     if (image) {
       read_.config.python.image = KnownImage({"python", "image"}, *image);
@@ -152,6 +153,22 @@ class ProjectReader {
         toml_.Report(here, fmt::format("`{}` {}", Cut(OneLine(*text), 80), fault));
       } else {
         read_.config.python.pip.push_back(*text);
+      }
+    }
+  }
+
+  void ReadPrefer(const json& prefer) {
+    const TomlPath path = {"python", "prefer"};
+    if (!prefer.is_array() || prefer.size() > TomlDocument::kMaxEntries) {
+      return toml_.Report(path, "it is not a list of packages",
+                          "write it as prefer = [\"opencv-python\"]");
+    }
+    for (size_t i = 0; i < prefer.size(); ++i) {
+      const auto* const text = prefer[i].get_ptr<const std::string*>();
+      if (text == nullptr || !IsLabel(*text)) {
+        toml_.Report({"python", fmt::format("prefer[{}]", i)}, "it is not the name of a package");
+      } else {
+        read_.config.python.prefer.push_back(*text);
       }
     }
   }
@@ -252,7 +269,10 @@ std::string HintForImage(const ProjectConfig& config, const std::string& wanted)
   for (const auto& [name, reference] : config.images) names.push_back(name.text());
   if (!names.empty()) return fmt::format("it has {}", NameSome(names, 5));
   const std::string version = IsPythonVersion(wanted) ? wanted : "3.11";
-  return fmt::format("add \"{0}\" = \"python:{0}-slim\" below [images] in rundlet.toml", version);
+  return fmt::format(
+      "add \"{}\" = \"NAME\" below [images] in rundlet.toml, with a NAME that `rundlet image ls` "
+      "lists",
+      version);
 }
 
 ProjectDocument ReadProjectDocument(std::string_view text, std::vector<Problem>& problems) {

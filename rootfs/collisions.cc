@@ -44,7 +44,9 @@ struct Owner {
   throw base::Error(base::Fault::kInvalid, fmt::format("putting `{}` and `{}` into one environment",
                                                        first.label, second.label))
       .Because(fmt::format("both bring `{}`, {}", base::Printable(path), what))
-      .Hint(fmt::format("require only one of them, or say `prefer = [\"{}\"]`", first.name));
+      .Hint(fmt::format("require only one of them, or say which wins: `--prefer {}`, or `prefer = "
+                        "[\"{}\"]` below [python]",
+                        first.name, first.name));
 }
 
 class Finder {

@@ -124,6 +124,8 @@ bool IsVersionText(std::string_view version) {
                      [](char c) { return IsAlnum(c) || IsSeparator(c) || c == '+' || c == '!'; });
 }
 
+}  // namespace
+
 bool IsFetchableUrl(std::string_view url) {
   if (url.size() > kUrlLimit || !(url.starts_with("https://") || url.starts_with("http://")))
     return false;
@@ -137,8 +139,6 @@ bool IsFetchableUrl(std::string_view url) {
   const std::string_view authority = rest.substr(0, rest.find_first_of("/?#"));
   return !authority.empty() && authority.find('@') == authority.npos;
 }
-
-}  // namespace
 
 std::string NormaliseName(std::string_view name) {
   std::string normal;
@@ -174,7 +174,7 @@ void CheckDistribution(const Distribution& distribution) {
     refuse("its name is not a normalised project name");
   }
   if (!IsVersionText(distribution.version)) refuse("its version is not a version");
-  if (!IsFetchableUrl(distribution.url)) {
+  if (!distribution.url.empty() && !IsFetchableUrl(distribution.url)) {
     refuse(fmt::format("its URL `{}` is not a plain http or https URL",
                        base::Printable(distribution.url)));
   }

@@ -15,7 +15,7 @@ struct Distribution {
   std::string name;      // normalised (PEP 503): "python-dateutil"
   std::string version;   // as the lock has it: "2.9.0.post0"
   std::string filename;  // "python_dateutil-2.9.0.post0-py2.py3-none-any.whl"
-  std::string url;       // http or https, without credentials
+  std::string url;       // http or https, without credentials; empty: its user gave the file
   uint64_t size = 0;     // bytes; 0 when the index does not say
   base::Digest sha256;   // of the wheel file
 
@@ -26,6 +26,9 @@ struct Distribution {
 // Refuses a distribution whose fields do not agree with each other or could not be a file name or a
 // URL we fetch. Throws base::Error (kInvalid).
 void CheckDistribution(const Distribution& distribution);
+
+// An http or https URL without credentials and without characters that need quoting.
+bool IsFetchableUrl(std::string_view url);
 
 // PEP 503: lower case, runs of "-", "_" and "." become one "-".
 std::string NormaliseName(std::string_view name);

@@ -51,6 +51,12 @@ std::vector<Arriving> Begin(store::Store& store, const std::vector<Distribution>
 
 void Open(store::Store& store, Arriving& wheel) {
   CheckDistribution(*wheel.distribution);
+  if (wheel.distribution->url.empty()) {
+    throw base::Error(base::Fault::kInvalid,
+                      fmt::format("using `{}`", wheel.distribution->filename))
+        .Because("it was given as a file, and is not in the store any more")
+        .Hint("run this again with the file in its place");
+  }
   wheel.staging = store.NewStaging();
   wheel.file = base::OpenAt(wheel.staging->tree(), wheel.distribution->filename,
                             O_RDWR | O_CREAT | O_EXCL, 0644);
@@ -64,6 +70,19 @@ base::Error Failure(const Distribution& distribution, base::Fault fault, const s
     error.SetHint("check the network, the proxy and the CA bundle of this host (`rundlet doctor`)");
   }
   return error;
+}
+
+// What goes wrong with the worker as a whole, such as a full disk, is no item's own failure.
+nlohmann::json RunFetcher(WorkerClient& workers, const WorkerJob& job, std::span<Arriving> batch,
+                          const ProgressCallback& progress, const base::CancelToken* cancel) {
+  try {
+    return nlohmann::json::parse(workers.Run(job, progress, cancel), nullptr, false);
+  } catch (base::Error& error) {
+    const std::string more =
+        batch.size() > 1 ? fmt::format(" and {} more", batch.size() - 1) : std::string();
+    error.While(fmt::format("fetching `{}`{}", batch.front().distribution->Label(), more));
+    throw;
+  }
 }
 
 // The worker is not believed: the bytes are hashed once more here.
@@ -117,8 +136,7 @@ std::optional<base::Error> FetchBatch(store::Store& store, WorkerClient& workers
   const auto translated = [&](const WorkerProgress& one) {
     if (progress && one.item < batch.size()) progress({batch[one.item].index, one.done, one.total});
   };
-  const nlohmann::json answer =
-      nlohmann::json::parse(workers.Run(job, translated, cancel), nullptr, false);
+  const nlohmann::json answer = RunFetcher(workers, job, batch, translated, cancel);
   const bool good = answer.is_object() && answer.contains("items") && answer["items"].is_array() &&
                     answer["items"].size() == batch.size();
   if (!good)
@@ -136,6 +154,13 @@ std::optional<base::Error> FetchBatch(store::Store& store, WorkerClient& workers
   }
   if (!arrived.empty()) store.CommitAll(std::move(arrived));
   return failure;
+}
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
 }
 
 }  // namespace
@@ -187,6 +212,30 @@ std::string UrlHost(const std::string& url) {
     host.resize(colon);
   }
   return base::Printable(host);
+}
+
+std::string FilenameOfUrl(std::string_view url) {
+  url = url.substr(0, url.find_first_of("?#"));
+  url = url.substr(url.rfind('/') + 1);
+  std::string name;
+  for (size_t i = 0; i < url.size(); ++i) {
+    const bool encoded = url[i] == '%' && i + 2 < url.size() && HexValue(url[i + 1]) >= 0 &&
+                         HexValue(url[i + 2]) >= 0;
+    name += encoded ? static_cast<char>(HexValue(url[i + 1]) * 16 + HexValue(url[i + 2])) : url[i];
+    if (encoded) i += 2;
+  }
+  return name;
+}
+
+void ThrowFetchFailure(const nlohmann::json& answer, const Distribution& distribution) {
+  const bool good = answer.is_object() && answer.contains("items") && answer["items"].is_array() &&
+                    answer["items"].size() == 1;
+  if (!good) {
+    throw base::Error(base::Fault::kBug, "fetching a wheel")
+        .Because("the worker's answer is malformed");
+  }
+  const auto failure = ReadItem(answer["items"][0], distribution);
+  if (failure.has_value()) throw base::Error(*failure);
 }
 
 }  // namespace rundlet::rootfs

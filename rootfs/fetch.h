@@ -1,6 +1,7 @@
 // Downloading wheels into the store.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,10 @@ void FetchWheels(store::Store& store, WorkerClient& workers,
                  const std::vector<Distribution>& distributions, const NetworkSettings& network,
                  const ProgressCallback& progress, const base::CancelToken* cancel);
 
+// What the worker of a "fetch" job said of its only item: throws as FetchWheels does unless it
+// arrived.
+void ThrowFetchFailure(const nlohmann::json& answer, const Distribution& distribution);
+
 // Name of the one file in a wheel entry's tree.
 std::string WheelFile(const store::EntryInfo& wheel);
 
@@ -38,5 +43,8 @@ void AddNetwork(const NetworkSettings& network, WorkerJob& job);
 
 // "index.example": the host of a URL without its port, for messages and for private_hosts.
 std::string UrlHost(const std::string& url);
+// The file that a URL names: its last segment, percent-decoded ("%2B" is the "+" of a local
+// version).
+std::string FilenameOfUrl(std::string_view url);
 
 }  // namespace rundlet::rootfs

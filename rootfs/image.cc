@@ -234,4 +234,13 @@ std::vector<runtime::Mount> ImageMounts(const Image& image, const std::string& s
           {"/tmp", runtime::Scratch{}}};
 }
 
+runtime::Mount BareImageMount(const Image& image) {
+  const std::vector<runtime::Mount> mounts =
+      ImageMounts(image, base::Digest().hex(), runtime::ProcView::kOwnProcesses);
+  runtime::Layers layers = std::get<runtime::Layers>(mounts.front().source);
+  layers.paths.erase(layers.paths.begin());
+  layers.writable = false;
+  return {"/image", std::move(layers)};
+}
+
 }  // namespace rundlet::rootfs

@@ -104,5 +104,8 @@ void TagImage(store::Store& store, const std::string& name, const std::string& o
 // top, /proc, /dev, and scratch at /tmp.
 std::vector<runtime::Mount> ImageMounts(const Image& image, const std::string& skeleton_key,
                                         runtime::ProcView proc);
+// The same layers read-only and without the skeleton, which is not the image's, at /image: for a
+// worker that looks at them.
+runtime::Mount BareImageMount(const Image& image);
 
 }  // namespace rundlet::rootfs

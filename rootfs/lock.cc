@@ -1,6 +1,5 @@
 #include "rootfs/lock.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -9,7 +8,7 @@
 namespace rundlet::rootfs {
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr size_t kDistributionLimit = 5000;
 
 Distribution DecodeDistribution(const nlohmann::json& item) {
@@ -35,11 +34,12 @@ Lock Decode(const nlohmann::json& document) {
   };
   if (document.at("version") != kVersion) refuse("its version is not known");
   const nlohmann::json& items = document.at("distributions");
-  if (document.size() != 3 || !items.is_array() || items.size() > kDistributionLimit) {
+  if (document.size() != 4 || !items.is_array() || items.size() > kDistributionLimit) {
     refuse("it has unknown or bad fields");
   }
   Lock lock;
   lock.resolved_at = document.at("resolved_at").get<int64_t>();
+  document.at("warnings").get_to(lock.warnings);
   for (const nlohmann::json& item : items) {
     lock.distributions.push_back(DecodeDistribution(item));
     const size_t count = lock.distributions.size();
@@ -64,6 +64,7 @@ std::string EncodeLock(const Lock& lock) {
   }
   const nlohmann::json document = {{"version", kVersion},
                                    {"resolved_at", lock.resolved_at},
+                                   {"warnings", lock.warnings},
                                    {"distributions", std::move(items)}};
   return document.dump(1) + "\n";
 }
@@ -78,18 +79,13 @@ Lock DecodeLock(std::string_view text) {
 }
 
 base::Digest LockInputsKey(const LockInputs& inputs) {
-  std::vector<std::string> requirements;
-  for (const Requirement& requirement : inputs.requirements)
-    requirements.push_back(requirement.Text());
-  std::sort(requirements.begin(), requirements.end());
-  requirements.erase(std::unique(requirements.begin(), requirements.end()), requirements.end());
   base::Sha256 hash;
-  hash.AddField("lock inputs 1");
+  hash.AddField("lock inputs 2");
   for (const std::string& field : {inputs.interpreter.version, inputs.interpreter.abi,
                                    inputs.interpreter.libc, inputs.machine, inputs.index}) {
     hash.AddField(field);
   }
-  for (const std::string& requirement : requirements) hash.AddField(requirement);
+  hash.AddField(DigestOf(inputs.set).hex());
   return hash.Finish();
 }
 

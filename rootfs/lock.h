@@ -10,13 +10,16 @@
 #include "base/digest.h"
 #include "rootfs/distribution.h"
 #include "rootfs/interpreter.h"
-#include "rootfs/resolve_requirement.h"
+#include "rootfs/requirement_set.h"
 
 namespace rundlet::rootfs {
 
 struct Lock {
   std::vector<Distribution> distributions;  // sorted by name, each name once
   int64_t resolved_at = 0;                  // seconds since the epoch
+  std::vector<std::string> warnings = {};   // what the resolver had to say: yanked releases
+  // RequirementSet::preferred of whoever asked; not part of what is kept.
+  std::vector<std::string> preferred = {};
   bool operator==(const Lock&) const = default;
 };
 
@@ -28,10 +31,10 @@ Lock DecodeLock(std::string_view text);
 
 // What a resolution depends on, apart from the moment.
 struct LockInputs {
-  std::vector<Requirement> requirements;  // in any order, repeated at will
-  Interpreter interpreter;                // its version, ABI and libc count; not its identity
-  std::string machine;                    // "x86_64"
-  std::string index;                      // URL of the package index
+  RequirementSet set;       // lists in any order, repeated at will
+  Interpreter interpreter;  // its version, ABI and libc count; not its identity
+  std::string machine;      // "x86_64"
+  std::string index;        // URL of the package index
 };
 
 // The name under which a lock is kept. Order, repetition and spelling of requirements do not

@@ -21,7 +21,7 @@
 namespace rundlet::rootfs {
 namespace {
 
-constexpr std::string_view kPackageVersion = "1";
+constexpr std::string_view kPackageVersion = "2";
 constexpr size_t kRecordLimit = size_t{128} << 20;
 
 std::string Machine() {
@@ -36,10 +36,22 @@ std::string Machine() {
       .Because(std::string(cause));
 }
 
+constexpr size_t kLibraryLimit = 20'000;
+
 struct WorkerReport {
   std::string dist_info;
   std::map<std::string, ManifestFile> files;
+  std::vector<SharedLibrary> libraries;
 };
+
+std::vector<SharedLibrary> ReadLibraries(const nlohmann::json& items) {
+  std::vector<SharedLibrary> libraries;
+  for (const nlohmann::json& item : items) {
+    if (libraries.size() == kLibraryLimit) Disagree("?", "it has too many libraries");
+    libraries.push_back({item.at(0), item.at(1), item.at(2)});
+  }
+  return libraries;
+}
 
 WorkerReport ReadReport(const std::string& text) {
   try {
@@ -52,6 +64,7 @@ WorkerReport ReadReport(const std::string& text) {
       const std::string path = file.at(0);
       report.files[path] = {file.at(1).get<uint64_t>(), *digest, file.at(3).get<bool>()};
     }
+    report.libraries = ReadLibraries(answer.at("libraries"));
     return report;
   } catch (const nlohmann::json::exception& error) {
     throw base::Error(base::Fault::kBug, "reading the installer's answer")
@@ -107,7 +120,8 @@ std::string TopLevelName(std::string_view site_path) {
 PackageMeta Describe(const Distribution& distribution, const WheelLayout& layout,
                      const WorkerReport& report) {
   PackageMeta meta{
-      distribution.name, distribution.version, layout.python_tag, layout.dist_info, {}, false};
+      distribution.name, distribution.version, layout.python_tag, layout.dist_info, {}, false,
+      report.libraries};
   std::set<std::string> names;
   const std::string site = layout.SitePackages() + "/";
   for (const auto& [path, file] : report.files) {
@@ -121,13 +135,17 @@ PackageMeta Describe(const Distribution& distribution, const WheelLayout& layout
 }
 
 std::string EncodeMeta(const PackageMeta& meta) {
-  return nlohmann::json({{"version", 1},
+  nlohmann::json libraries = nlohmann::json::array();
+  for (const SharedLibrary& library : meta.libraries)
+    libraries.push_back({library.path, library.soname, library.needed});
+  return nlohmann::json({{"version", 2},
                          {"distribution", meta.name},
                          {"distribution_version", meta.version},
                          {"python_tag", meta.python_tag},
                          {"dist_info", meta.dist_info},
                          {"top_level", meta.top_level},
-                         {"pth", meta.has_pth}})
+                         {"pth", meta.has_pth},
+                         {"libraries", std::move(libraries)}})
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -224,10 +242,14 @@ store::EntryInfo InstallPackage(store::Store& store, WorkerClient& workers,
 PackageMeta ReadPackageMeta(const store::EntryInfo& package) {
   try {
     const nlohmann::json meta = nlohmann::json::parse(package.meta);
-    if (meta.at("version") != 1) throw base::Error(base::Fault::kBug, "its version is not known");
-    return {meta.at("distribution"), meta.at("distribution_version"),
-            meta.at("python_tag"),   meta.at("dist_info"),
-            meta.at("top_level"),    meta.at("pth")};
+    if (meta.at("version") != 2) throw base::Error(base::Fault::kBug, "its version is not known");
+    return {meta.at("distribution"),
+            meta.at("distribution_version"),
+            meta.at("python_tag"),
+            meta.at("dist_info"),
+            meta.at("top_level"),
+            meta.at("pth"),
+            ReadLibraries(meta.at("libraries"))};
   } catch (const nlohmann::json::exception& error) {
     throw base::Error(base::Fault::kBug, fmt::format("reading the record of `{}`", package.name))
         .Because(base::Printable(error.what()));

@@ -20,14 +20,22 @@
 
 namespace rundlet::rootfs {
 
+// An ELF file and the libraries that it asks the loader for.
+struct SharedLibrary {
+  std::string path;                 // below the prefix
+  std::string soname;               // empty: none
+  std::vector<std::string> needed;  // sonames
+};
+
 // What a package entry's record says of it (EntryInfo::meta).
 struct PackageMeta {
   std::string name;
   std::string version;
-  std::string python_tag;              // "3.11"
-  std::string dist_info;               // "six-1.17.0.dist-info"
-  std::vector<std::string> top_level;  // importable names, sorted
-  bool has_pth = false;                // .pth files: the interpreter reads them at start
+  std::string python_tag;                     // "3.11"
+  std::string dist_info;                      // "six-1.17.0.dist-info"
+  std::vector<std::string> top_level;         // importable names, sorted
+  bool has_pth = false;                       // .pth files: the interpreter reads them at start
+  std::vector<SharedLibrary> libraries = {};  // ELF files that are linked dynamically
 };
 
 struct PackageFile {

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "rootfs/distribution.h"
+#include "rootfs/fetch.h"
 #include "rootfs/wheel_name.h"
 
 namespace rundlet::rootfs {
@@ -30,27 +31,6 @@ std::string TextOf(const nlohmann::json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-// The file a URL names: its last segment, percent-decoded ("%2B" is the "+" of a local version).
-std::string FilenameOf(std::string_view url) {
-  url = url.substr(0, url.find_first_of("?#"));
-  url = url.substr(url.rfind('/') + 1);
-  std::string name;
-  for (size_t i = 0; i < url.size(); ++i) {
-    const bool encoded = url[i] == '%' && i + 2 < url.size() && HexValue(url[i + 1]) >= 0 &&
-                         HexValue(url[i + 2]) >= 0;
-    name += encoded ? static_cast<char>(HexValue(url[i + 1]) * 16 + HexValue(url[i + 2])) : url[i];
-    if (encoded) i += 2;
-  }
-  return name;
-}
-
 base::Digest DigestOf(const nlohmann::json& wheel, const std::string& name) {
   const auto hashes = wheel.find("hashes");
   if (hashes == wheel.end() || !hashes->is_object() || TextOf(*hashes, "sha256").empty()) {
@@ -63,30 +43,58 @@ base::Digest DigestOf(const nlohmann::json& wheel, const std::string& name) {
 
 std::string NameOfWheel(const nlohmann::json& wheel) {
   const std::string name = TextOf(wheel, "name");
-  return name.empty() ? FilenameOf(TextOf(wheel, "url")) : name;
+  return name.empty() ? FilenameOfUrl(TextOf(wheel, "url")) : name;
 }
 
 // uv lists every wheel that fits the image.
-const nlohmann::json& ChooseWheel(const std::string& name, const nlohmann::json& wheels) {
+const nlohmann::json& ChooseWheel(const std::string& name, const nlohmann::json& wheels,
+                                  const std::vector<base::Digest>& hashes) {
   const nlohmann::json* chosen = nullptr;
   std::optional<WheelName> best;
   for (const nlohmann::json& wheel : wheels) {
     if (!wheel.is_object()) RefuseLock(name, "its wheel is no table");
+    if (!hashes.empty() &&
+        std::find(hashes.begin(), hashes.end(), DigestOf(wheel, name)) == hashes.end()) {
+      continue;
+    }
     const WheelName parts = ParseWheelName(NameOfWheel(wheel));
     if (best.has_value() && !IsPreferred(parts, *best)) continue;
     best = parts;
     chosen = &wheel;
   }
+  if (chosen == nullptr) {
+    RefuseLock(name, "none of its wheels for this image has one of the given hashes",
+               "every package needs its hash, those that others bring along too");
+  }
   return *chosen;
 }
 
-Distribution ReadPackage(const nlohmann::json& package) {
+// A wheel that was put into the store before: uv saw it as a file.
+const Distribution& ChooseNamed(const std::string& name, const nlohmann::json& archive,
+                                const WheelChoice& choice) {
+  const base::Digest digest = DigestOf(archive, name);
+  const auto found = std::find_if(choice.named.begin(), choice.named.end(),
+                                  [&](const Distribution& one) { return one.sha256 == digest; });
+  if (found == choice.named.end() || found->name != name)
+    RefuseLock(name, "it comes from an archive that nobody asked for");
+  if (!choice.hashes.empty() &&
+      std::find(choice.hashes.begin(), choice.hashes.end(), digest) == choice.hashes.end()) {
+    RefuseLock(name, "its wheel has none of the given hashes");
+  }
+  return *found;
+}
+
+Distribution ReadPackage(const nlohmann::json& package, const WheelChoice& choice) {
   if (!package.is_object()) RefuseLock("?", "a package of the lock is no table");
   Distribution distribution;
   distribution.name = NormaliseName(TextOf(package, "name"));
   distribution.version = TextOf(package, "version");
   const std::string& name = distribution.name;
-  for (const char* source : {"vcs", "directory", "archive"}) {
+  if (const auto archive = package.find("archive"); archive != package.end()) {
+    if (!archive->is_object()) RefuseLock(name, "its archive is no table");
+    return ChooseNamed(name, *archive, choice);
+  }
+  for (const char* source : {"vcs", "directory"}) {
     if (package.contains(source))
       RefuseLock(name, fmt::format("it comes from a {}, not from the package index", source));
   }
@@ -95,10 +103,9 @@ Distribution ReadPackage(const nlohmann::json& package) {
     RefuseLock(name, "no wheel fits this image; only an sdist is offered",
                "require a version that has a wheel");
   }
-  const nlohmann::json& wheel = ChooseWheel(name, *wheels);
+  const nlohmann::json& wheel = ChooseWheel(name, *wheels, choice.hashes);
   distribution.url = TextOf(wheel, "url");
-  if (distribution.url.empty())
-    RefuseLock(name, "its wheel has no URL (wheels by path are not supported yet)");
+  if (distribution.url.empty()) RefuseLock(name, "its wheel has no URL");
   distribution.filename = NameOfWheel(wheel);
   if (const auto size = wheel.find("size"); size != wheel.end() && size->is_number_unsigned()) {
     distribution.size = size->get<uint64_t>();
@@ -157,6 +164,17 @@ std::string UnknownPackage(std::string_view cause) {
 
 bool Has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
 
+// What uv reads for a requirement: a wheel that was named is a file in its sandbox.
+std::string LineFor(Requirement requirement, const std::map<base::Digest, std::string>& wheels) {
+  if (!requirement.sha256.has_value()) return requirement.Text();
+  const std::string marker = std::exchange(requirement.marker, {});
+  const std::string& path = wheels.at(*requirement.sha256);
+  requirement.sha256.reset();
+  requirement.url.clear();
+  requirement.path.clear();
+  return requirement.Text() + " @ file://" + path + (marker.empty() ? "" : " ; " + marker);
+}
+
 }  // namespace
 
 ResolveCommand MakeResolveCommand(const ResolveRequest& request) {
@@ -167,8 +185,7 @@ ResolveCommand MakeResolveCommand(const ResolveRequest& request) {
                   "--no-config", "--only-binary", ":all:",         "--format",
                   "pylock.toml", "--python",      request.python,  "--default-index",
                   request.index, "--no-header",   "--no-annotate", "--no-progress",
-                  "--quiet",     "--color",       "never",         "--cache-dir",
-                  "/out"};
+                  "--color",     "never",         "--cache-dir",   "/out"};
   command.environment = {
       {"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"HOME", "/tmp/home"},     {"UV_NO_CONFIG", "1"},
       {"UV_PYTHON_DOWNLOADS", "never"},         {"UV_HTTP_TIMEOUT", "30"}, {"UV_HTTP_RETRIES", "2"},
@@ -179,12 +196,19 @@ ResolveCommand MakeResolveCommand(const ResolveRequest& request) {
     command.environment.emplace_back("ALL_PROXY", request.proxy);
     command.environment.emplace_back("NO_PROXY", request.no_proxy);
   }
-  for (const Requirement& requirement : request.requirements)
-    command.input += requirement.Text() + "\n";
+  for (const Requirement& requirement : request.set.requirements)
+    command.input += LineFor(requirement, request.wheels) + "\n";
+  for (const Requirement& constraint : request.set.constraints)
+    command.constraints += LineFor(constraint, request.wheels) + "\n";
+  if (!command.constraints.empty()) {
+    command.argv.emplace_back("--constraints");
+    command.argv.emplace_back(kConstraintsInside);
+  }
+  if (request.set.closed) command.argv.emplace_back("--no-deps");
   return command;
 }
 
-Lock ReadLockDocument(std::string_view document, int64_t resolved_at) {
+Lock ReadLockDocument(std::string_view document, const WheelChoice& choice) {
   const nlohmann::json answer = nlohmann::json::parse(document, nullptr, false);
   const nlohmann::json data =
       answer.is_object() ? answer.value("data", nlohmann::json()) : nlohmann::json();
@@ -195,8 +219,8 @@ Lock ReadLockDocument(std::string_view document, int64_t resolved_at) {
   if (!packages.is_array() || packages.size() > kPackageLimit)
     RefuseLock("pylock.toml", "its packages are no list, or too many");
   Lock lock;
-  lock.resolved_at = resolved_at;
-  for (const nlohmann::json& package : packages) lock.distributions.push_back(ReadPackage(package));
+  for (const nlohmann::json& package : packages)
+    lock.distributions.push_back(ReadPackage(package, choice));
   std::sort(lock.distributions.begin(), lock.distributions.end(),
             [](const Distribution& a, const Distribution& b) { return a.name < b.name; });
   for (size_t i = 1; i < lock.distributions.size(); ++i) {
@@ -207,14 +231,26 @@ Lock ReadLockDocument(std::string_view document, int64_t resolved_at) {
   return lock;
 }
 
-Lock ParseLock(WorkerClient& workers, std::string_view pylock, int64_t resolved_at,
+Lock ParseLock(WorkerClient& workers, std::string_view pylock, const WheelChoice& choice,
                const base::CancelToken* cancel) {
   WorkerJob job;
   job.command = "parse-toml";
   // What a tool in the image printed need not be UTF-8.
   job.request = nlohmann::json({{"text", pylock}})
                     .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return ReadLockDocument(workers.Run(job, {}, cancel), resolved_at);
+  return ReadLockDocument(workers.Run(job, {}, cancel), choice);
+}
+
+std::vector<std::string> ReadResolveWarnings(std::string_view stderr_text) {
+  constexpr std::string_view kWarning = "warning: ";
+  std::vector<std::string> warnings;
+  for (const std::string& raw :
+       base::Split(base::Printable(stderr_text.substr(0, 1 << 16)), '\n')) {
+    const std::string_view line = base::Trim(raw);
+    if (line.starts_with(kWarning) && Has(line, " is yanked"))
+      warnings.push_back(Worded(std::string(line.substr(kWarning.size()))));
+  }
+  return warnings;
 }
 
 base::Error ExplainResolveFailure(std::string_view stderr_text) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,13 +18,15 @@
 #include "base/error.h"
 #include "rootfs/interpreter.h"
 #include "rootfs/lock.h"
-#include "rootfs/resolve_requirement.h"
+#include "rootfs/requirement_set.h"
 #include "rootfs/worker_client.h"
 
 namespace rundlet::rootfs {
 
 struct ResolveRequest {
-  std::vector<Requirement> requirements = {};
+  RequirementSet set = {};
+  // Where the wheels that requirements name themselves are inside the sandbox, by sha256.
+  std::map<base::Digest, std::string> wheels = {};
   std::string python = {};  // the interpreter's path inside the image
   std::string index = {};   // URL of the only index asked; no credentials
   std::string ca_bundle =
@@ -36,19 +39,33 @@ struct ResolveCommand {
   std::vector<std::string> argv;
   std::vector<std::pair<std::string, std::string>> environment;  // complete
   std::string input;                                             // standard input
+  std::string constraints;  // text of the file at kConstraintsInside; empty: none
 };
+
+// Where the engine puts a command's constraints.
+constexpr const char* kConstraintsInside = "/rundlet/in/constraints.txt";
 
 // Throws base::Error (kInvalid) when the index or the proxy is no plain http or https URL.
 ResolveCommand MakeResolveCommand(const ResolveRequest& request);
 
+// Which wheels a resolution may end with.
+struct WheelChoice {
+  std::vector<Distribution> named = {};   // by URL or as a file; known by their sha256
+  std::vector<base::Digest> hashes = {};  // RequirementSet::hashes
+};
+
 // Reads uv's standard output (a pylock.toml, PEP 751) after exit code 0. The text is untrusted: it
 // is parsed by a worker and every field is checked here. Throws base::Error (kInvalid) for a
-// package without a wheel, without a sha256, from a path or version control, or whose wheel has
-// another name or version.
-Lock ParseLock(WorkerClient& workers, std::string_view pylock, int64_t resolved_at,
+// package without a wheel, without a sha256, from a path, URL or version control that is none of
+// the named wheels, without one of the hashes where there are some, or whose wheel has another name
+// or version.
+Lock ParseLock(WorkerClient& workers, std::string_view pylock, const WheelChoice& choice,
                const base::CancelToken* cancel);
 // The part after the worker: `document` is the answer of "parse-toml".
-Lock ReadLockDocument(std::string_view document, int64_t resolved_at);
+Lock ReadLockDocument(std::string_view document, const WheelChoice& choice);
+
+// What uv warned of on its standard error, in our words: releases that were yanked.
+std::vector<std::string> ReadResolveWarnings(std::string_view stderr_text);
 
 // Why uv ended with another exit code, in our words, from its standard error. For whom it was is
 // added by the caller.

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "rootfs/distribution.h"
+#include "rootfs/wheel_name.h"
 
 namespace rundlet::rootfs {
 namespace {
@@ -29,17 +30,53 @@ void CheckCharacters(std::string_view text) {
       })) {
     RefuseRequirement(text, "it holds characters that no requirement has");
   }
+  if (text.starts_with("-e ") || text.starts_with("--editable")) {
+    RefuseRequirement(text, "an editable project is a directory, not a package",
+                      "build a wheel of it and require that, or mount the directory");
+  }
   if (text.starts_with('-')) {
     RefuseRequirement(text, "it is an option, not a requirement",
                       "indexes and other settings of the installer are the administrator's");
   }
-  if (text.find('@') != text.npos || text.find("://") != text.npos) {
-    RefuseRequirement(text, "packages by URL, file or version control are not supported yet",
-                      "require a version from the package index, such as `name==1.2`");
+}
+
+bool IsPath(std::string_view text) { return text.starts_with('.') || text.starts_with('/'); }
+
+void CheckIsWheel(std::string_view text, std::string_view file) {
+  if (file.ends_with(".whl")) return;
+  RefuseRequirement(text, "it is not a wheel (its name does not end in .whl)",
+                    "only wheels are installed: build one of it first");
+}
+
+// "#sha256=..." of a URL; other fragments say what only a source archive needs.
+void TakeFragment(std::string_view text, std::string_view fragment, Requirement& requirement) {
+  constexpr std::string_view kSha256 = "sha256=";
+  requirement.sha256 = fragment.starts_with(kSha256)
+                           ? base::Digest::Parse(fragment.substr(kSha256.size()))
+                           : std::nullopt;
+  if (!requirement.sha256.has_value())
+    RefuseRequirement(text, fmt::format("`#{}` is not of the form #sha256=...", fragment));
+}
+
+void TakeTarget(std::string_view text, std::string_view target, Requirement& requirement) {
+  for (const std::string_view control : {"git+", "hg+", "svn+", "bzr+"}) {
+    if (!target.starts_with(control)) continue;
+    RefuseRequirement(text, "a source tree must be built, and only wheels are installed",
+                      "build a wheel of that commit and require it by path or URL");
   }
-  if (text.starts_with('.') || text.starts_with('/') || text.find('/') != text.npos) {
-    RefuseRequirement(text, "packages by path are not supported yet",
-                      "require a version from the package index, such as `name==1.2`");
+  const size_t hash = target.find('#');
+  if (hash != target.npos) TakeFragment(text, target.substr(hash + 1), requirement);
+  target = target.substr(0, hash);
+  CheckIsWheel(text, target);
+  constexpr std::string_view kFile = "file://";
+  if (target.starts_with(kFile)) {
+    requirement.path = target.substr(kFile.size());
+    if (!requirement.path.starts_with('/') || requirement.path.find('%') != std::string::npos)
+      RefuseRequirement(text, "it is not of the form file:///absolute/path.whl");
+  } else if (IsFetchableUrl(target)) {
+    requirement.url = target;
+  } else {
+    RefuseRequirement(text, fmt::format("`{}` is not a plain http, https or file URL", target));
   }
 }
 
@@ -130,12 +167,49 @@ std::string Marker(std::string_view text, std::string_view rest) {
   return marker;
 }
 
+// "name[extras] @ URL ; marker": the blank before the semicolon tells it from one of the URL.
+Requirement ParseReference(std::string_view whole, size_t at) {
+  Requirement requirement;
+  std::string_view front = base::Trim(whole.substr(0, at));
+  const size_t bracket = std::min(front.find('['), front.size());
+  const std::string_view name = base::Trim(front.substr(0, bracket));
+  if (!IsProjectName(name))
+    RefuseRequirement(whole, fmt::format("`{}` is not the name of a package", name));
+  std::string_view extras = front.substr(bracket);
+  requirement.name = NormaliseName(name);
+  requirement.extras = TakeExtras(whole, extras);
+  if (!extras.empty())
+    RefuseRequirement(whole, fmt::format("`{}` has no place before `@`", extras));
+  std::string_view target = base::Trim(whole.substr(at + 1));
+  if (const size_t semicolon = target.find(" ;"); semicolon != target.npos) {
+    requirement.marker = Marker(whole, target.substr(semicolon + 2));
+    target = base::Trim(target.substr(0, semicolon));
+  }
+  TakeTarget(whole, target, requirement);
+  return requirement;
+}
+
+Requirement ParsePath(std::string_view whole) {
+  CheckIsWheel(whole, whole);
+  Requirement requirement;
+  requirement.name = ParseWheelName(whole.substr(whole.rfind('/') + 1)).name;
+  requirement.path = whole;
+  return requirement;
+}
+
 }  // namespace
 
 std::string Requirement::Text() const {
   std::string text = name;
   if (!extras.empty()) text += "[" + base::Join(extras, ",") + "]";
   text += specifier;
+  if (!url.empty()) {
+    text += " @ " + url + (sha256.has_value() ? "#sha256=" + sha256->hex() : "");
+  } else if (sha256.has_value()) {
+    text += " @ sha256:" + sha256->hex();
+  } else if (!path.empty()) {
+    text += " @ file:" + path;
+  }
   if (!marker.empty()) text += " ; " + marker;
   return text;
 }
@@ -143,6 +217,8 @@ std::string Requirement::Text() const {
 Requirement ParseRequirement(std::string_view text) {
   const std::string_view whole = base::Trim(text);
   CheckCharacters(whole);
+  if (IsPath(whole)) return ParsePath(whole);
+  if (const size_t at = whole.find('@'); at != whole.npos) return ParseReference(whole, at);
   const size_t semicolon = whole.find(';');
   std::string_view rest = base::Trim(whole.substr(0, semicolon));
   const size_t end = std::min(rest.find_first_of(" \t[(=<>!~,"), rest.size());

@@ -38,6 +38,8 @@ nlohmann::json InstallWheel(
 nlohmann::json Fetch(const nlohmann::json& request);  // URLs -> files
 nlohmann::json FindInIndex(
     const nlohmann::json& request);  // a project's index page -> the URL of a file by hash
+nlohmann::json ListLibraries(
+    const nlohmann::json& request);  // the shared libraries of the image at /image
 nlohmann::json ParseToml(const nlohmann::json& request);  // TOML text -> JSON with lines
 
 }  // namespace rundlet::rootfs::worker

@@ -61,12 +61,12 @@ std::optional<HttpFailure> FileTarget::Complete() {
         fmt::format("the download ended after {} of {} bytes", written_, wanted_.size), true};
   }
   const base::Digest digest = hash_.Finish();
-  if (digest == wanted_.sha256) return std::nullopt;
+  if (!wanted_.sha256.has_value() || digest == wanted_.sha256) return std::nullopt;
   const bool resumed = resumed_;
   Restart();
   // The file may have changed between two parts; from its beginning it must be right.
   return HttpFailure{
-      fmt::format("its sha256 is {}, the lock says {}", digest.hex(), wanted_.sha256.hex()),
+      fmt::format("its sha256 is {}, the lock says {}", digest.hex(), wanted_.sha256->hex()),
       resumed, false};
 }
 
@@ -81,23 +81,24 @@ HttpSettings ReadHttpSettings(const nlohmann::json& request) {
   return settings;
 }
 
-// Request: {"items": [{"url", "size", "sha256"}, ...]} and the fields of ReadHttpSettings; file i
-// receives item i. Answer: {"items": [{"ok": true, "bytes"} | {"ok": false, "fault", "cause"},
+// Request: {"items": [{"url", "size", "sha256" (empty: not known)}, ...]} and the fields of
+// ReadHttpSettings; file i receives item i. Answer: {"items": [{"ok": true, "bytes"} | {"ok":
+// false, "fault", "cause"},
 // ...]}.
 nlohmann::json Fetch(const nlohmann::json& request) {
   const HttpSettings settings = ReadHttpSettings(request);
   std::list<FileTarget> targets;  // addresses stay
   std::vector<HttpRequest> requests;
   for (const nlohmann::json& item : request.at("items")) {
-    const std::optional<base::Digest> digest =
-        base::Digest::Parse(item.at("sha256").get<std::string>());
-    if (!digest.has_value())
+    const std::string hex = item.at("sha256");
+    const std::optional<base::Digest> digest = base::Digest::Parse(hex);
+    if (!digest.has_value() && !hex.empty())
       throw base::Error(base::Fault::kBug, "reading a fetch request").Because("bad digest");
     const uint64_t index = targets.size();
     targets.emplace_back(FileTarget::Wanted{.fd = kFirstFile + static_cast<int>(index),
                                             .item = index,
                                             .size = item.value("size", uint64_t{0}),
-                                            .sha256 = *digest});
+                                            .sha256 = digest});
     requests.push_back({.url = item.at("url"), .target = &targets.back()});
   }
   RunHttp(settings, requests);

@@ -14,10 +14,10 @@ namespace rundlet::rootfs::worker {
 class FileTarget : public HttpTarget {
  public:
   struct Wanted {
-    int fd = -1;        // borrowed, open for writing, empty
-    uint64_t item = 0;  // for progress
-    uint64_t size = 0;  // 0: not known
-    base::Digest sha256;
+    int fd = -1;                         // borrowed, open for writing, empty
+    uint64_t item = 0;                   // for progress
+    uint64_t size = 0;                   // 0: not known
+    std::optional<base::Digest> sha256;  // absent: whatever comes
   };
   explicit FileTarget(const Wanted& wanted) : wanted_(wanted) {}
 

@@ -62,6 +62,32 @@ std::string_view AsText(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// A file's bytes, mapped: a wheel of the store, or a file that was just written. Neither changes
+// while it is read.
+class MappedFile {
+ public:
+  explicit MappedFile(int fd) {
+    struct stat info;
+    if (fstat(fd, &info) < 0) base::ThrowErrno("looking at a file");
+    size_ = static_cast<size_t>(info.st_size);
+    if (size_ == 0)
+      throw base::Error(base::Fault::kInvalid, "reading a wheel").Because("it is empty");
+    address_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (address_ == MAP_FAILED) base::ThrowErrno("mapping a file");
+  }
+  ~MappedFile() { munmap(address_, size_); }
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const {
+    return {static_cast<const std::byte*>(address_), size_};
+  }
+
+ private:
+  void* address_ = nullptr;
+  size_t size_ = 0;
+};
+
 class Installer {
  public:
   Installer(std::span<const std::byte> archive, const InstallRequest& request, int out)
@@ -81,7 +107,7 @@ class Installer {
     WriteOwnFiles();
     std::sort(files_.begin(), files_.end(),
               [](const auto& a, const auto& b) { return a.path < b.path; });
-    return {layout_.dist_info, std::move(files_)};
+    return {layout_.dist_info, std::move(files_), std::move(libraries_)};
   }
 
  private:
@@ -186,13 +212,25 @@ class Installer {
     OutputFile output = Create(place.path, script || entry.executable);
     base::Sha256 hash;
     bool first = true;
+    bool elf = false;
     zip_.Read(entry, [&](std::span<const std::byte> piece) {
       hash.Add(piece);
+      if (first)
+        elf = AsText(piece).starts_with(
+            "\x7f"
+            "ELF");
       output.Write(first && script ? ReplaceShebang(AsText(piece), output) : AsText(piece));
       first = false;
     });
     files_.push_back(output.Finish());
+    if (elf) ReadLibrary(place.path);
     return hash.Finish();
+  }
+
+  void ReadLibrary(const std::string& path) {
+    const base::UniqueFd file = base::OpenAt(out_, path, O_RDONLY);
+    if (auto needs = ReadElfNeeds(MappedFile(file.get()).bytes()); needs.has_value())
+      libraries_.push_back({path, *std::move(needs)});
   }
 
   // Writes our own first line when the script asks for one with "#!python" and returns what follows
@@ -259,31 +297,7 @@ class Installer {
   std::set<std::string> folders_;  // made already
   std::set<std::string> paths_;    // written already
   std::vector<InstalledFile> files_;
-};
-
-// The wheel's bytes, mapped. The store's files do not change while they are read.
-class MappedFile {
- public:
-  explicit MappedFile(int fd) {
-    struct stat info;
-    if (fstat(fd, &info) < 0) base::ThrowErrno("looking at a wheel");
-    size_ = static_cast<size_t>(info.st_size);
-    if (size_ == 0)
-      throw base::Error(base::Fault::kInvalid, "reading a wheel").Because("it is empty");
-    address_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (address_ == MAP_FAILED) base::ThrowErrno("mapping a wheel");
-  }
-  ~MappedFile() { munmap(address_, size_); }
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-
-  std::span<const std::byte> bytes() const {
-    return {static_cast<const std::byte*>(address_), size_};
-  }
-
- private:
-  void* address_ = nullptr;
-  size_t size_ = 0;
+  std::vector<InstalledLibrary> libraries_;
 };
 
 }  // namespace
@@ -298,7 +312,13 @@ nlohmann::json InstallAnswer(const InstallReport& report) {
   for (const InstalledFile& file : report.files) {
     files.push_back({file.path, file.size, file.sha256.hex(), file.executable});
   }
-  return {{"dist_info", report.dist_info}, {"files", std::move(files)}};
+  nlohmann::json libraries = nlohmann::json::array();
+  for (const InstalledLibrary& library : report.libraries) {
+    libraries.push_back({library.path, library.needs.soname, library.needs.needed});
+  }
+  return {{"dist_info", report.dist_info},
+          {"files", std::move(files)},
+          {"libraries", std::move(libraries)}};
 }
 
 // Request: {"name", "version", "python_tag"}; file 0 is the wheel; "/out" is the prefix.

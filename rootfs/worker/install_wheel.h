@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "rootfs/worker/elf.h"
 
 namespace rundlet::rootfs::worker {
 
@@ -29,9 +30,16 @@ struct InstalledFile {
   bool executable = false;
 };
 
+// An ELF file and what it asks the loader for.
+struct InstalledLibrary {
+  std::string path;  // below the prefix
+  ElfNeeds needs;
+};
+
 struct InstallReport {
   std::string dist_info;             // "six-1.17.0.dist-info"
   std::vector<InstalledFile> files;  // sorted by path
+  std::vector<InstalledLibrary> libraries = {};
 };
 
 // `out` is a descriptor of the empty directory that becomes the prefix. Throws base::Error
@@ -40,7 +48,8 @@ struct InstallReport {
 InstallReport InstallWheelInto(std::span<const std::byte> archive, const InstallRequest& request,
                                int out);
 
-// The worker's answer: {"dist_info", "files": [[path, size, sha256, executable], ...]}.
+// The worker's answer: {"dist_info", "files": [[path, size, sha256, executable], ...],
+// "libraries": [[path, soname, [needed, ...]], ...]}.
 nlohmann::json InstallAnswer(const InstallReport& report);
 
 }  // namespace rundlet::rootfs::worker

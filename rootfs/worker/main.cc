@@ -24,7 +24,7 @@ constexpr std::array kCommands = {
     Command{"read-image", ReadImage},       Command{"hash-tree", HashTree},
     Command{"install-wheel", InstallWheel}, Command{"fetch", Fetch},
     Command{"find-in-index", FindInIndex},  Command{"parse-toml", ParseToml},
-    Command{"registry-get", RegistryGet},
+    Command{"registry-get", RegistryGet},   Command{"list-libraries", ListLibraries},
 };
 
 void PrintLine(const nlohmann::json& document) {

@@ -2,10 +2,12 @@
 #include "engine/exec.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "cli/interrupt.h"
+#include "cli/limit_options.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 
@@ -24,11 +27,14 @@ constexpr int kRundletFailed = 125;
 
 struct ExecArguments {
   std::string image;
-  std::vector<std::string> with;
+  engine::RequirementSources requirements;
+  std::vector<std::string> requirement_files;
+  bool writable_environment = false;
   std::vector<std::string> mounts;
   std::vector<std::string> environment;
   std::string cwd;
   bool upgrade = false;
+  LimitOptions limits;
   std::vector<std::string> command;
 };
 
@@ -54,6 +60,16 @@ std::pair<std::string, std::string> ParseVariable(const std::string& text) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
+// A command that names a Python file of this host, which is opened with the rights of whoever runs
+// this.
+std::optional<engine::Script> FindScript(const std::string& command) {
+  if (!command.ends_with(".py")) return std::nullopt;
+  base::UniqueFd file(open(command.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat info;
+  if (!file.valid() || fstat(file.get(), &info) < 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  return engine::Script{command.substr(command.rfind('/') + 1), std::move(file)};
+}
+
 void PrintTimings(const engine::ExecOutcome& outcome) {
   const auto line = [&outcome](const char* what, int64_t at) {
     if (at != 0)
@@ -66,16 +82,23 @@ void PrintTimings(const engine::ExecOutcome& outcome) {
   }
   line("the program has ended", outcome.ended_at);
   line("the sandbox is gone", base::MonotonicNanoseconds());
+  fmt::print(stderr, "peak memory {}, processor time {}\n", base::HumanBytes(outcome.peak_memory),
+             base::HumanDuration(outcome.cpu_time));
 }
 
 int RunExec(const ExecArguments& arguments, const Context& context) {
   engine::ExecRequest request = {.image = arguments.image,
-                                 .requirements = arguments.with,
+                                 .requirements = arguments.requirements,
+                                 .writable_environment = arguments.writable_environment,
                                  .upgrade = arguments.upgrade,
+                                 .script = FindScript(arguments.command.front()),
                                  .command = arguments.command,
                                  .environment = {},
                                  .cwd = arguments.cwd,
-                                 .mounts = {}};
+                                 .mounts = {},
+                                 .limits = ParseLimits(arguments.limits)};
+  for (const std::string& file : arguments.requirement_files)
+    request.requirements.texts.push_back("-r " + file);
   for (const std::string& mount : arguments.mounts) request.mounts.push_back(ParseMount(mount));
   for (const std::string& variable : arguments.environment)
     request.environment.push_back(ParseVariable(variable));
@@ -85,6 +108,12 @@ int RunExec(const ExecArguments& arguments, const Context& context) {
   const engine::ExecOutcome outcome =
       engine::Exec(*engine, std::move(request), events, &Interrupted(), InterruptDescriptor());
   if (context.options.timings) PrintTimings(outcome);
+  if (outcome.limit.has_value()) {
+    const base::Error error =
+        base::Error(base::Fault::kStep, fmt::format("running `{}`", arguments.command.front()))
+            .Because(*outcome.limit);
+    std::fputs(error.Render().c_str(), stderr);
+  }
   return outcome.exit_code;
 }
 
@@ -95,16 +124,29 @@ void AddExec(CLI::App& program, Context& context) {
   const auto arguments = std::make_shared<ExecArguments>();
   command->add_option("--image", arguments->image, "Image to run in (default: the only one)");
   command
-      ->add_option("--with", arguments->with,
-                   "Package requirement, such as 'pandas==2.2.3'; may be repeated")
+      ->add_option("--with", arguments->requirements.texts,
+                   "Package requirement, such as 'pandas==2.2.3', or a wheel; may be repeated")
       ->allow_extra_args(false);
+  command
+      ->add_option("-r,--requirements", arguments->requirement_files,
+                   "requirements.txt, pylock.toml or pyproject.toml[:GROUP]; may be repeated")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--prefer", arguments->requirements.preferred,
+                   "Package whose files win where two bring the same; may be repeated")
+      ->allow_extra_args(false);
+  command->add_flag("--writable-env", arguments->writable_environment,
+                    "Let the command write to /env; what it writes is dropped at the end");
   command->add_option("--mount", arguments->mounts, "Host file or directory: SRC:DST[:ro|rw]")
       ->allow_extra_args(false);
   command->add_option("--env", arguments->environment, "Environment variable: NAME=VALUE")
       ->allow_extra_args(false);
   command->add_option("--cwd", arguments->cwd, "Working directory inside");
+  AddLimitOptions(*command, arguments->limits);
   command->add_flag("--upgrade", arguments->upgrade, "Resolve the packages again");
-  command->add_option("command", arguments->command, "Command and its arguments, after --")
+  command
+      ->add_option("command", arguments->command,
+                   "Command and its arguments, after --; or a Python script of this host")
       ->required();
   command->callback([arguments, &context] {
     // The child's own code is passed through; what rundlet itself has to say is told apart by 125.

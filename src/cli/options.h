@@ -37,6 +37,7 @@ struct Context {
 // Each command adds itself to the program; its callback does the work and sets Context::exit_code.
 // One file each.
 void AddImage(CLI::App& program, Context& context);
+void AddLock(CLI::App& program, Context& context);
 void AddExec(CLI::App& program, Context& context);
 void AddPlan(CLI::App& program, Context& context);
 void AddRun(CLI::App& program, Context& context);

@@ -1,13 +1,13 @@
 #include "engine/environments.h"
 
-#include <fcntl.h>
-
+#include <algorithm>
 #include <optional>
 
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "engine/capture.h"
+#include "engine/environment_check.h"
 #include "engine/image_sandbox.h"
 #include "engine/jobs.h"
 #include "engine/network.h"
@@ -73,25 +73,6 @@ rootfs::InstalledDistribution FindInstalled(Engine& engine, const Distribution& 
   return {distribution, *package, store.Find(Kind::kLower, lower_key)};
 }
 
-// Collisions depend on the environment's digest alone; what was found is kept under it.
-std::vector<std::string> CheckOnce(Engine& engine, const rootfs::EnvironmentParts& parts,
-                                   const base::Digest& digest) {
-  constexpr size_t kLimit = 1 << 20;
-  const int state = engine.store().dir();
-  const std::string path = fmt::format("cache/environments/{}", digest.hex());
-  if (const auto kept = base::TryOpenAt(state, path, O_RDONLY)) {
-    const std::string text = base::ReadFd(kept->get(), kLimit, path);
-    if (text.empty()) return {};
-    return base::Split(std::string_view(text).substr(0, text.size() - 1), '\n');
-  }
-  const std::vector<std::string> warnings = rootfs::CheckEnvironment(engine.store(), parts);
-  std::string text;
-  for (const std::string& warning : warnings) text += warning + "\n";
-  base::MakeDirs(state, "cache/environments", 0700);
-  base::ReplaceAt(state, path, text, 0600, base::Durability::kNone);
-  return warnings;
-}
-
 }  // namespace
 
 bool IsFetched(Engine& engine, const Distribution& distribution) {
@@ -143,9 +124,19 @@ ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image,
     parts.distributions.push_back(
         FindInstalled(engine, distribution, image.interpreter, ready.leases));
   }
+  parts.preferred = lock.preferred;
   ready.environment = rootfs::Compose(parts);
-  ready.warnings = CheckOnce(engine, parts, ready.environment.digest);
+  ready.warnings = CheckOnce(engine, image, parts, ready.environment.digest);
   return ready;
+}
+
+std::vector<std::string> KnownWarnings(Engine& engine, const rootfs::Image& image,
+                                       const rootfs::Lock& lock) {
+  const bool installed = std::all_of(
+      lock.distributions.begin(), lock.distributions.end(),
+      [&](const Distribution& one) { return IsInstalled(engine, one, image.interpreter); });
+  if (!installed) return {};
+  return ComposeEnvironment(engine, image, lock).warnings;
 }
 
 ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,

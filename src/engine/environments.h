@@ -39,6 +39,11 @@ void InstallOne(Engine& engine, const rootfs::Image& image,
 ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image,
                                     const rootfs::Lock& lock);
 
+// What composing it warned of before; nothing for an environment that was never put together.
+// Throws base::Error (kInvalid) when all of it is installed and collides.
+std::vector<std::string> KnownWarnings(Engine& engine, const rootfs::Image& image,
+                                       const rootfs::Lock& lock);
+
 // All of it: what is missing is fetched and installed, in parallel.
 ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
                                    const rootfs::Lock& lock, EventBus& events,

@@ -14,11 +14,12 @@
 #include "base/text.h"
 #include "engine/environments.h"
 #include "engine/jobs.h"
+#include "engine/project_locks.h"
 #include "engine/read_project.h"
+#include "engine/requirements.h"
 #include "engine/resolver.h"
 #include "engine/tables.h"
 #include "plans/planner.h"
-#include "rootfs/resolve_requirement.h"
 
 namespace rundlet::engine {
 namespace {
@@ -35,17 +36,6 @@ std::vector<const plans::Step*> AllSteps(const plans::Pipeline& pipeline) {
   return steps;
 }
 
-// The user's requirements and pyarrow, which hands tables over; the user's own word on pyarrow
-// wins.
-std::vector<std::string> RequirementsOf(const plans::Step& step) {
-  std::vector<std::string> requirements = step.requirements;
-  const bool said = std::any_of(
-      requirements.begin(), requirements.end(),
-      [](const std::string& text) { return rootfs::ParseRequirement(text).name == "pyarrow"; });
-  if (!said) requirements.emplace_back("pyarrow");
-  return requirements;
-}
-
 void FindImages(Engine& engine, PlannedProject& planned) {
   std::set<plans::ImageName> used;
   for (const plans::Step* step : AllSteps(planned.pipeline)) used.insert(step->image);
@@ -57,8 +47,8 @@ void FindImages(Engine& engine, PlannedProject& planned) {
 }
 
 // All that is needed, each distinct lock once, in parallel; kept ones cost a file read each.
-void ResolveAll(Engine& engine, PlannedProject& planned, const PlanRequest& request,
-                EventBus& events, const base::CancelToken* cancel) {
+void ResolveAll(Engine& engine, const Project& project, PlannedProject& planned,
+                const PlanRequest& request, EventBus& events, const base::CancelToken* cancel) {
   const Freshness freshness = request.upgrade ? Freshness::kUpgrade : Freshness::kKept;
   std::mutex mutex;
   const auto keep = [&](rootfs::Lock& slot, Resolution resolution) {
@@ -67,6 +57,16 @@ void ResolveAll(Engine& engine, PlannedProject& planned, const PlanRequest& requ
     const int64_t at = resolution.lock.resolved_at;
     if (planned.oldest_lock == 0 || at < planned.oldest_lock) planned.oldest_lock = at;
     slot = std::move(resolution.lock);
+    // The project's word is for all its steps; most need none of it.
+    std::erase_if(slot.preferred, [&slot](const std::string& name) {
+      return std::none_of(slot.distributions.begin(), slot.distributions.end(),
+                          [&name](const auto& one) { return one.name == name; });
+    });
+  };
+  const auto sources_of = [&](const std::vector<std::string>& texts) {
+    return RequirementSources{.texts = texts,
+                              .preferred = planned.pipeline.config.python.prefer,
+                              .directory = project.root};
   };
   std::vector<Job> jobs;
   for (const auto& [name, image] : planned.images) {
@@ -80,22 +80,37 @@ void ResolveAll(Engine& engine, PlannedProject& planned, const PlanRequest& requ
   std::map<std::pair<plans::ImageName, std::vector<std::string>>, std::vector<const plans::Step*>>
       groups;
   for (const plans::Step* step : AllSteps(planned.pipeline)) {
-    if (step->kind != plans::StepKind::kSql)
-      groups[{step->image, RequirementsOf(*step)}].push_back(step);
+    if (step->kind == plans::StepKind::kSql) continue;
+    groups[{step->image, EffectiveRequirements(engine, project, planned.pipeline, *step, cancel)}]
+        .push_back(step);
   }
   for (const auto& [key, steps] : groups) {
     for (const plans::Step* step : steps) planned.locks[step->name];
     jobs.push_back({.lane = Lane::kNetwork, .run = [&, key_pointer = &key, steps_pointer = &steps] {
                       const std::string label =
                           fmt::format("step `{}`", steps_pointer->front()->name.text());
-                      const Resolution resolution =
-                          Resolve(engine, planned.images.at(key_pointer->first),
-                                  key_pointer->second, freshness, label, events, cancel);
+                      const Resolution resolution = Resolve(
+                          engine, planned.images.at(key_pointer->first),
+                          GatherRequirements(engine, sources_of(key_pointer->second), cancel),
+                          freshness, label, events, cancel);
                       for (const plans::Step* step : *steps_pointer)
                         keep(planned.locks.at(step->name), resolution);
                     }});
   }
   ThrowFirstError(RunJobs(jobs, {.network = 4}, cancel));
+}
+
+// What is known of environments that were put together before; those of others are told when they
+// are.
+void NoteWarnings(Engine& engine, const PlannedProject& planned, EventBus& events) {
+  for (const plans::Step* step : AllSteps(planned.pipeline)) {
+    const auto lock = planned.locks.find(step->name);
+    if (lock == planned.locks.end()) continue;
+    for (const std::string& warning :
+         KnownWarnings(engine, planned.images.at(step->image), lock->second)) {
+      events.Send({.kind = EventKind::kNote, .task = step->name.text(), .text = warning});
+    }
+  }
 }
 
 // A fact about a lock: equal distributions on equal interpreters give equal digests.
@@ -108,6 +123,10 @@ plans::Environment EnvironmentOf(const rootfs::Lock& lock, const rootfs::Interpr
     hash.AddField(distribution.sha256.hex());
     environment.distributions.push_back(
         {distribution.name, distribution.version, distribution.sha256, distribution.size});
+  }
+  for (const std::string& name : lock.preferred) {
+    hash.AddField("preferred");
+    hash.AddField(name);
   }
   environment.digest = hash.Finish();
   return environment;
@@ -243,7 +262,8 @@ PlannedProject PlanProject(Engine& engine, const Project& project, const PlanReq
                               FilesOf(project, *table, planned.pipeline.config.tables.at(*table)));
     }
   }
-  ResolveAll(engine, planned, request, events, cancel);
+  ResolveAll(engine, project, planned, request, events, cancel);
+  NoteWarnings(engine, planned, events);
   planned.plan = plans::MakePlan(planned.pipeline, GatherFacts(engine, planned),
                                  {.parameters = planned.parameters,
                                   .only = request.only,

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "engine/requirements.h"
 
 namespace rundlet::engine {
 namespace {
@@ -71,6 +72,10 @@ Project GatherProject(const std::string& path) {
   Gatherer(project).Walk(dir.get(), "", 0);
   if (const auto toml = base::TryOpenAt(dir.get(), "rundlet.toml", O_RDONLY)) {
     project.toml = base::ReadFd(toml->get(), kMaxFileBytes, "`rundlet.toml`");
+  }
+  for (const base::DirEntry& entry : base::ListDir(dir.get())) {
+    if (entry.type == DT_REG && IsPylock(entry.name))
+      project.locks.emplace(entry.name, base::ReadAt(dir.get(), entry.name, kMaxBytes));
   }
   if (project.files.empty()) {
     throw Error(Fault::kInvalid, fmt::format("reading project `{}`", project.root))

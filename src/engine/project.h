@@ -1,6 +1,7 @@
 // A project as its user has it on disk: gathered with the user's own rights, then only values.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct Project {
   std::string name;                // of its directory; for projects that do not name themselves
   std::vector<ProjectFile> files;  // .py and .sql, sorted by path
   std::string toml;                // rundlet.toml; empty: there is none
+  std::map<std::string, std::string> locks;  // pylock.toml, pylock.NAME.toml beside it: name, text
 };
 
 // Walks the directory: Python and SQL files and rundlet.toml. Hidden directories, virtual

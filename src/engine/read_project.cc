@@ -12,7 +12,9 @@
 #include "engine/environments.h"
 #include "engine/host_files.h"
 #include "engine/image_sandbox.h"
+#include "engine/kept_document.h"
 #include "engine/resolver.h"
+#include "engine/toml.h"
 #include "plans/invalid_pipeline.h"
 #include "plans/read_pipeline.h"
 
@@ -25,42 +27,10 @@ using nlohmann::json;
 
 constexpr size_t kDocumentLimit = 64 << 20;
 
-// A document kept under the digest of what it was made from.
-class KeptDocument {
- public:
-  KeptDocument(Engine& engine, const std::string& folder, const base::Digest& key)
-      : state_(engine.store().dir()),
-        folder_("cache/" + folder),
-        path_(folder_ + "/" + key.hex()) {}
-
-  std::optional<std::string> Find() const {
-    const auto file = base::TryOpenAt(state_, path_, O_RDONLY);
-    if (!file.has_value()) return std::nullopt;
-    return base::ReadFd(file->get(), kDocumentLimit, path_);
-  }
-  void Keep(const std::string& text) const {
-    base::MakeDirs(state_, folder_, 0700);
-    base::ReplaceAt(state_, path_, text, 0600, base::Durability::kNone);
-  }
-
- private:
-  int state_;
-  std::string folder_;
-  std::string path_;
-};
-
 std::string ReadToml(Engine& engine, const Project& project, const base::CancelToken* cancel) {
   if (project.toml.empty()) return {};
-  const KeptDocument kept(engine, "toml", base::Digest::Of(project.toml));
-  if (std::optional<std::string> text = kept.Find()) return *std::move(text);
   try {
-    const std::string text = engine.workers().Run({.command = "parse-toml",
-                                                   .request = json{{"text", project.toml}}.dump(),
-                                                   .files = {},
-                                                   .mounts = {}},
-                                                  {}, cancel);
-    kept.Keep(text);
-    return text;
+    return ParseToml(engine, project.toml, cancel);
   } catch (Error& error) {
     if (error.fault() == Fault::kInvalid) error.While("reading `rundlet.toml`");
     throw;

@@ -4,7 +4,9 @@
 #include <sys/utsname.h>
 
 #include <ctime>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/fs.h"
@@ -13,6 +15,7 @@
 #include "engine/host_files.h"
 #include "engine/image_sandbox.h"
 #include "engine/network.h"
+#include "rootfs/named_wheel.h"
 #include "rootfs/resolve.h"
 #include "rootfs/tool.h"
 
@@ -31,31 +34,95 @@ std::string Machine() {
   return name.machine;
 }
 
-std::vector<rootfs::Requirement> ParseAll(const std::vector<std::string>& texts) {
-  std::vector<rootfs::Requirement> requirements;
-  for (const std::string& text : texts) requirements.push_back(rootfs::ParseRequirement(text));
-  return requirements;
-}
-
 std::optional<rootfs::Lock> FindLock(Engine& engine, const std::string& path) {
   const std::optional<base::UniqueFd> file = base::TryOpenAt(engine.store().dir(), path, O_RDONLY);
   if (!file.has_value()) return std::nullopt;
   return rootfs::DecodeLock(base::ReadFd(file->get(), kLockLimit, fmt::format("`{}`", path)));
 }
 
+// Wheels that requirements name themselves, in the store, and what holds them there.
+struct NamedWheels {
+  std::vector<rootfs::Distribution> distributions;
+  std::vector<store::Lease> leases;
+
+  void Add(rootfs::NamedWheel wheel) {
+    distributions.push_back(std::move(wheel.distribution));
+    leases.push_back(std::move(wheel.lease));
+  }
+};
+
+// Files that their user gave go into the store; from there on they are known by their content.
+void TakeGivenWheels(Engine& engine, const std::vector<GivenWheel>& given,
+                     rootfs::RequirementSet& set, NamedWheels& named) {
+  for (const GivenWheel& one : given) {
+    rootfs::NamedWheel wheel = rootfs::TakeWheel(engine.store(), one.file.get(), one.path);
+    for (auto* list : {&set.requirements, &set.constraints}) {
+      for (rootfs::Requirement& requirement : *list) {
+        if (requirement.path != one.path) continue;
+        if (requirement.sha256.value_or(wheel.distribution.sha256) != wheel.distribution.sha256) {
+          throw Error(Fault::kInvalid, fmt::format("using `{}`", base::Printable(one.path)))
+              .Because("its sha256 is not the one that is asked for");
+        }
+        requirement.sha256 = wheel.distribution.sha256;
+      }
+    }
+    named.Add(std::move(wheel));
+  }
+}
+
+void FetchNamedWheels(Engine& engine, rootfs::RequirementSet& set,
+                      const rootfs::NetworkSettings& network, NamedWheels& named,
+                      const base::CancelToken* cancel) {
+  for (auto* list : {&set.requirements, &set.constraints}) {
+    for (rootfs::Requirement& requirement : *list) {
+      if (requirement.url.empty()) continue;
+      rootfs::NamedWheel wheel = rootfs::FetchByUrl(
+          engine.store(), engine.workers(), requirement.url, requirement.sha256, network, cancel);
+      requirement.sha256 = wheel.distribution.sha256;
+      named.Add(std::move(wheel));
+    }
+  }
+}
+
+struct UvOutput {
+  std::string lock;
+  std::string talk;
+};
+
+// What a run of uv sees beside the image.
+struct UvInputs {
+  const store::EntryInfo* uv = nullptr;
+  const NamedWheels* wheels = nullptr;
+};
+
+std::string WheelFolder(size_t index) { return fmt::format("/rundlet/wheels/{}", index); }
+
 // uv in the image, with the host's network, as root of its own user namespace and without a
 // capability.
-std::string RunUv(Engine& engine, const rootfs::Image& image, const rootfs::ResolveCommand& command,
-                  const store::EntryInfo& uv, const base::CancelToken* cancel) {
+UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::ResolveCommand& command,
+               const UvInputs& inputs, const base::CancelToken* cancel) {
   const std::string cache = "cache/uv/" + image.interpreter.identity.hex();
   base::MakeDirs(engine.store().dir(), cache, 0700);
+  const store::Staging files = engine.store().NewStaging();
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec();
   HandedMounts handed;
   AddNetworkFiles(handed, engine.config());
   auto& mounts = spec.mounts.mounts;
-  mounts.push_back({"/env", runtime::StorePath{store::Store::PathOf(store::Kind::kTool, uv.key)}});
+  mounts.push_back(
+      {"/env", runtime::StorePath{store::Store::PathOf(store::Kind::kTool, inputs.uv->key)}});
   mounts.push_back({"/out", runtime::StorePath{cache, true, true}});
+  for (size_t i = 0; i < inputs.wheels->distributions.size(); ++i) {
+    const std::string key = inputs.wheels->distributions[i].sha256.hex();
+    mounts.push_back(
+        {WheelFolder(i), runtime::StorePath{store::Store::PathOf(store::Kind::kWheel, key)}});
+  }
+  if (!command.constraints.empty()) {
+    const base::UniqueFd file =
+        base::OpenAt(files.tree(), "constraints.txt", O_WRONLY | O_CREAT | O_EXCL, 0444);
+    base::WriteFd(file.get(), command.constraints, "constraints");
+    mounts.push_back({"/rundlet/in", runtime::StorePath{files.tree_path()}});
+  }
   mounts.insert(mounts.end(), handed.mounts.begin(), handed.mounts.end());
   spec.argv = command.argv;
   spec.environment = command.environment;
@@ -79,26 +146,44 @@ std::string RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Reso
   if (outcome.end != runtime::Outcome::End::kExited || outcome.code != 0) {
     throw rootfs::ExplainResolveFailure(errors.text());
   }
-  return output;
+  return {std::move(output), errors.text()};
 }
 
-rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image,
-                           const std::vector<rootfs::Requirement>& requirements,
-                           const base::CancelToken* cancel) {
+// Where uv finds the named wheels, under the names they were first brought by.
+std::map<base::Digest, std::string> PathsInside(Engine& engine, const NamedWheels& named) {
+  std::map<base::Digest, std::string> paths;
+  for (size_t i = 0; i < named.distributions.size(); ++i) {
+    const base::Digest& digest = named.distributions[i].sha256;
+    const auto entry = engine.store().Find(store::Kind::kWheel, digest.hex());
+    RUNDLET_CHECK(entry.has_value());  // under our lease
+    paths.emplace(digest, WheelFolder(i) + "/" + rootfs::WheelFile(*entry));
+  }
+  return paths;
+}
+
+rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image, rootfs::RequirementSet set,
+                           NamedWheels named, const base::CancelToken* cancel) {
   const Network network(engine.config(), engine.config().index_url);
   const store::EntryInfo uv = rootfs::EnsureUv(
       engine.store(), engine.workers(), engine.config().index_url, network.settings(), cancel);
   const store::Lease lease = engine.store().Use(store::Kind::kTool, uv.key);
+  FetchNamedWheels(engine, set, network.settings(), named, cancel);
   const rootfs::ResolveCommand command = rootfs::MakeResolveCommand({
-      .requirements = requirements,
+      .set = set,
+      .wheels = PathsInside(engine, named),
       .python = image.interpreter.executable,
       .index = engine.config().index_url,
       .ca_bundle = kBundleInside,
       .proxy = engine.config().proxy_https,
       .no_proxy = engine.config().no_proxy,
   });
-  return rootfs::ParseLock(engine.workers(), RunUv(engine, image, command, uv, cancel),
-                           std::time(nullptr), cancel);
+  const UvOutput output = RunUv(engine, image, command, {.uv = &uv, .wheels = &named}, cancel);
+  rootfs::Lock lock =
+      rootfs::ParseLock(engine.workers(), output.lock,
+                        {.named = std::move(named.distributions), .hashes = set.hashes}, cancel);
+  lock.resolved_at = std::time(nullptr);
+  lock.warnings = rootfs::ReadResolveWarnings(output.talk);
+  return lock;
 }
 
 struct Pins {
@@ -129,42 +214,50 @@ Pins ReadPins(const std::string& path) {
 
 }  // namespace
 
-Resolution Resolve(Engine& engine, const rootfs::Image& image,
-                   const std::vector<std::string>& texts, Freshness freshness,
-                   const std::string& label, EventBus& events, const base::CancelToken* cancel) {
-  const std::vector<rootfs::Requirement> requirements = ParseAll(texts);
-  const base::Digest key = rootfs::LockInputsKey({.requirements = requirements,
+Resolution Resolve(Engine& engine, const rootfs::Image& image, const Requirements& requirements,
+                   Freshness freshness, const std::string& label, EventBus& events,
+                   const base::CancelToken* cancel) {
+  rootfs::RequirementSet set = requirements.set;
+  NamedWheels named;
+  TakeGivenWheels(engine, requirements.wheels, set, named);
+  const base::Digest key = rootfs::LockInputsKey({.set = set,
                                                   .interpreter = image.interpreter,
                                                   .machine = Machine(),
                                                   .index = engine.config().index_url});
   const std::string path = fmt::format("locks/{}.json", key.hex());
-  if (freshness == Freshness::kKept) {
-    if (std::optional<rootfs::Lock> kept = FindLock(engine, path)) return {*std::move(kept), true};
-  }
   Resolution resolution;
-  Report(events, label, "resolve", [&](Event& finished) {
-    try {
-      resolution.lock = ResolveWithUv(engine, image, requirements, cancel);
-    } catch (base::Cancelled&) {
-      throw;
-    } catch (Error& error) {
-      error.While(fmt::format("resolving the packages of {} for Python {}", label,
-                              image.interpreter.version));
-      throw;
-    }
-    finished.text = fmt::format("{} packages", resolution.lock.distributions.size());
-  });
-  base::MakeDirs(engine.store().dir(), "locks", 0700);
-  base::ReplaceAt(engine.store().dir(), path, rootfs::EncodeLock(resolution.lock), 0600,
-                  base::Durability::kSynced);
+  std::optional<rootfs::Lock> kept;
+  if (freshness == Freshness::kKept) kept = FindLock(engine, path);
+  if (kept.has_value()) {
+    resolution = {*std::move(kept), true};
+  } else {
+    Report(events, label, "resolve", [&](Event& finished) {
+      try {
+        resolution.lock = ResolveWithUv(engine, image, set, std::move(named), cancel);
+      } catch (base::Cancelled&) {
+        throw;
+      } catch (Error& error) {
+        error.While(fmt::format("resolving the packages of {} for Python {}", label,
+                                image.interpreter.version));
+        throw;
+      }
+      finished.text = fmt::format("{} packages", resolution.lock.distributions.size());
+    });
+    base::MakeDirs(engine.store().dir(), "locks", 0700);
+    base::ReplaceAt(engine.store().dir(), path, rootfs::EncodeLock(resolution.lock), 0600,
+                    base::Durability::kSynced);
+  }
+  for (const std::string& warning : resolution.lock.warnings)
+    events.Send({.kind = EventKind::kNote, .task = label, .text = warning});
+  resolution.lock.preferred = set.preferred;
   return resolution;
 }
 
 Resolution ResolveShipped(Engine& engine, const rootfs::Image& image, const std::string& name,
                           EventBus& events, const base::CancelToken* cancel) {
   const Pins pins = ReadPins(fmt::format("{}/engine/{}", engine.installation().python, name));
-  Resolution resolution = Resolve(engine, image, pins.requirements, Freshness::kKept,
-                                  "rundlet's own steps", events, cancel);
+  Resolution resolution = Resolve(engine, image, {rootfs::ParseRequirements(pins.requirements), {}},
+                                  Freshness::kKept, "rundlet's own steps", events, cancel);
   for (const rootfs::Distribution& distribution : resolution.lock.distributions) {
     if (pins.hashes.contains(distribution.sha256)) continue;
     throw Error(Fault::kInvalid,

@@ -9,6 +9,7 @@
 #include "base/cancel.h"
 #include "engine/engine.h"
 #include "engine/events.h"
+#include "engine/requirements.h"
 #include "rootfs/image.h"
 #include "rootfs/lock.h"
 
@@ -24,11 +25,12 @@ struct Resolution {
   bool cached = false;
 };
 
-// Equal requirements share a lock: their order, repetition and spelling do not matter. `label` says
-// for whom, in errors and events ("step `delays`"). Throws base::Error, Cancelled.
-Resolution Resolve(Engine& engine, const rootfs::Image& image,
-                   const std::vector<std::string>& requirements, Freshness freshness,
-                   const std::string& label, EventBus& events, const base::CancelToken* cancel);
+// Equal requirements share a lock: their order, repetition and spelling do not matter, and a wheel
+// that was given as a file counts by its content. `label` says for whom, in errors and events
+// ("step `delays`"). What a lock warns of is noted every time. Throws base::Error, Cancelled.
+Resolution Resolve(Engine& engine, const rootfs::Image& image, const Requirements& requirements,
+                   Freshness freshness, const std::string& label, EventBus& events,
+                   const base::CancelToken* cancel);
 
 // The lock of an engine environment: the requirements file `name` that ships with rundlet, every
 // wheel of which must have a hash listed there. Throws base::Error (kInvalid) when the index offers

@@ -74,6 +74,14 @@ def add_layers(folder: Path, packed: list[tuple[str, Mapping[str, Content]]]) ->
     return descriptor
 
 
+def with_layers(plain: Path, folder: Path, *layers: Mapping[str, Content]) -> Path:
+    """The image with more layers on top, under its name."""
+    linked_copy(plain, folder)
+    top = json.loads((folder / "index.json").read_text())["manifests"][0]
+    Layout(folder).set_top({**top, **add_layers(folder, [("none", entries) for entries in layers])})
+    return folder
+
+
 def official_layout(plain: Path, folder: Path) -> Path:
     """The shape of the official image: layers in gzip and zstd, an index for two platforms."""
     linked_copy(plain, folder)

@@ -55,7 +55,8 @@ TEST(Collisions, DifferentBytesNameBothAndThePath) {
       }),
       "error: putting `a 1.0` and `b 1.0` into one environment\n"
       "caused by: both bring `lib/python3.11/site-packages/cv2/x.so`, with different content\n"
-      "hint: require only one of them, or say `prefer = [\"a\"]`");
+      "hint: require only one of them, or say which wins: `--prefer a`, or `prefer = [\"a\"]` "
+      "below [python]");
 }
 
 TEST(Collisions, ThePreferredOneWins) {

@@ -41,6 +41,13 @@ TEST(Requirements, WhatIsNoneIsRefusedBeforeAnyToolSeesIt) {
   for (const char* bad : {"",
                           "-e .",
                           "-r other.txt",
+                          "--editable=.",
+                          "a @ https://u:p@x/a-1-py3-none-any.whl",
+                          "a @ https://x/a-1-py3-none-any.whl#md5=0",
+                          "a @ https://x/a-1.tar.gz",
+                          "a[b @ https://x/a-1-py3-none-any.whl",
+                          "./a-1.tar.gz",
+                          "../a.whl",
                           "--index-url=https://evil.example",
                           "a @ file:///etc/passwd",
                           "a@https://x",
@@ -69,14 +76,32 @@ TEST(Requirements, WhatIsNoneIsRefusedBeforeAnyToolSeesIt) {
 TEST(Requirements, DirectReferencesSayWhatToDo) {
   EXPECT_EQ(WhyRefused([] { ParseRequirement("pkg @ git+https://example/x"); }),
             "error: reading requirement `pkg @ git+https://example/x`\n"
-            "caused by: packages by URL, file or version control are not supported yet\n"
-            "hint: require a version from the package index, such as `name==1.2`");
+            "caused by: a source tree must be built, and only wheels are installed\n"
+            "hint: build a wheel of that commit and require it by path or URL");
+}
+
+TEST(Requirements, NameAWheelByUrlOrPath) {
+  const std::string hash = base::Digest::Of("x").hex();
+  const std::string url = "https://x.example/A_b-1.0-py3-none-any.whl";
+  Requirement requirement =
+      ParseRequirement("A.b[more] @ " + url + "#sha256=" + hash + " ; python_version>'3'");
+  EXPECT_EQ(requirement.url, url);
+  EXPECT_EQ(requirement.sha256, base::Digest::Of("x"));
+  EXPECT_EQ(requirement.Text(), "a-b[more] @ " + url + "#sha256=" + hash + " ; python_version>'3'");
+  EXPECT_EQ(ParseRequirement(requirement.Text()), requirement);
+  requirement = ParseRequirement("./dist/A_b-1.0-py3-none-any.whl");
+  EXPECT_EQ(requirement.name, "a-b");
+  EXPECT_EQ(requirement.path, "./dist/A_b-1.0-py3-none-any.whl");
+  EXPECT_EQ(ParseRequirement("a-b @ file:///dist/A_b-1.0-py3-none-any.whl").path,
+            "/dist/A_b-1.0-py3-none-any.whl");
+  // Once its content is known, where it was does not matter.
+  requirement.sha256 = base::Digest::Of("x");
+  EXPECT_EQ(requirement.Text(), "a-b @ sha256:" + hash);
 }
 
 LockInputs Inputs(std::vector<std::string> texts) {
-  LockInputs inputs{{}, {}, "x86_64", "https://index.example/simple"};
+  LockInputs inputs{ParseRequirements(texts), {}, "x86_64", "https://index.example/simple"};
   inputs.interpreter.version = "3.11.2";
-  for (const std::string& text : texts) inputs.requirements.push_back(ParseRequirement(text));
   return inputs;
 }
 
@@ -90,18 +115,32 @@ TEST(LockKey, OrderSpellingAndRepetitionDoNotMatter) {
   other = Inputs({"pandas>=2", "six"});
   other.interpreter.libc = "musl 1.2";
   EXPECT_NE(key, LockInputsKey(other));
+  other = Inputs({"pandas>=2", "six"});
+  other.set.constraints = {ParseRequirement("six<2")};
+  EXPECT_NE(key, LockInputsKey(other));
+  other = Inputs({"pandas>=2", "six"});
+  other.set.hashes = {base::Digest::Of("x")};
+  EXPECT_NE(key, LockInputsKey(other));
+  other = Inputs({"pandas>=2", "six"});
+  other.set.closed = true;
+  EXPECT_NE(key, LockInputsKey(other));
+  // Whose files win is no matter of which packages there are.
+  other = Inputs({"pandas>=2", "six"});
+  other.set.preferred = {"six"};
+  EXPECT_EQ(key, LockInputsKey(other));
 }
 
 TEST(LockKey, IsPinned) {
   EXPECT_EQ(LockInputsKey(Inputs({"pandas>=2", "six"})).hex(),
-            "64f33c9206dcde782cef9935e2aa35bf19ddb5acfd74b52afa5f796a92282ed0");
+            "bcb083a1f5f47ae6a169d178ae3bd1ab2aee4bdddcea54a9075790bb561b45dc");
 }
 
 Lock SmallLock() {
   return {
       {{"six", "1.17.0", "six-1.17.0-py2.py3-none-any.whl",
         "https://index.example/six-1.17.0-py2.py3-none-any.whl", 11050, base::Digest::Of("six")}},
-      1'700'000'000};
+      1'700'000'000,
+      {"`six==1.17.0` is yanked"}};
 }
 
 TEST(LockCodec, RoundTrip) {
@@ -116,7 +155,7 @@ TEST(LockCodec, RefusesWhatItDidNotWrite) {
     return WhyRefused([&] { DecodeLock(document.dump()); });
   };
   EXPECT_EQ(changed([](auto&) {}), "");
-  EXPECT_NE(changed([](auto& lock) { lock["version"] = 2; }), "");
+  EXPECT_NE(changed([](auto& lock) { lock["version"] = 1; }), "");
   EXPECT_NE(changed([](auto& lock) { lock["extra"] = 1; }), "");
   EXPECT_NE(changed([](auto& lock) { lock["distributions"].push_back(lock["distributions"][0]); }),
             "");
@@ -137,8 +176,8 @@ TEST(LockCodec, RefusesWhatItDidNotWrite) {
 
 constexpr const char* kHead = "lock-version = \"1.0\"\ncreated-by = \"uv\"\n";
 
-Lock ReadPylock(const std::string& packages) {
-  return ReadLockDocument(worker::TomlToJson(kHead + packages).dump(), 7);
+Lock ReadPylock(const std::string& packages, const WheelChoice& choice = {}) {
+  return ReadLockDocument(worker::TomlToJson(kHead + packages).dump(), choice);
 }
 
 std::string Package(const std::string& name, const std::string& version, const std::string& url,
@@ -158,7 +197,6 @@ TEST(Pylock, ReadsWhatUvWrites) {
               "http://i.example/python_dateutil-2.9.0.post0-py3-none-any.whl",
               ", hashes = { sha256 = \"" + base::Digest::Of("x").hex() + "\" }"));
   ASSERT_EQ(lock.distributions.size(), 2u);
-  EXPECT_EQ(lock.resolved_at, 7);
   EXPECT_EQ(lock.distributions[0].name, "python-dateutil");
   EXPECT_EQ(lock.distributions[0].size, 0u);
   EXPECT_EQ(lock.distributions[1].filename, "torch-2.1+cu121-cp311-cp311-linux_x86_64.whl");
@@ -183,15 +221,37 @@ TEST(Pylock, RefusesWhatCannotBeInstalledWithCertainty) {
       "hint: require a version that has a wheel");
   EXPECT_THAT(why("[[packages]]\nname = \"a\"\nvcs = { url = \"https://x\" }\n"),
               HasSubstr("it comes from a vcs"));
-  EXPECT_NE(WhyRefused([] { ReadLockDocument("{\"data\": {\"lock-version\": \"2.0\"}}", 0); }), "");
-  EXPECT_NE(WhyRefused([] { ReadLockDocument("[]", 0); }), "");
+  EXPECT_NE(WhyRefused([] { ReadLockDocument("{\"data\": {\"lock-version\": \"2.0\"}}", {}); }),
+            "");
+  EXPECT_NE(WhyRefused([] { ReadLockDocument("[]", {}); }), "");
+}
+
+TEST(Pylock, HoldsWheelsToTheirHashes) {
+  const std::string url = "https://i.example/a-1-py3-none-any.whl";
+  const std::string package = Package("a", "1", url, kHash);
+  EXPECT_EQ(ReadPylock(package, {.hashes = {base::Digest::Of("x")}}).distributions.size(), 1u);
+  EXPECT_THAT(WhyRefused([&] { ReadPylock(package, {.hashes = {base::Digest::Of("y")}}); }),
+              HasSubstr("none of its wheels for this image has one of the given hashes"));
+}
+
+TEST(Pylock, TakesArchivesThatWereNamedOnly) {
+  Distribution named{"a", "1", "a-1-py3-none-any.whl", "", 1, base::Digest::Of("x")};
+  const auto archive = [](const std::string& content) {
+    return "[[packages]]\nname = \"a\"\nversion = \"1\"\narchive = { path = \"/a.whl\", hashes = { "
+           "sha256 = \"" +
+           base::Digest::Of(content).hex() + "\" } }\n";
+  };
+  EXPECT_EQ(ReadPylock(archive("x"), {.named = {named}}).distributions.at(0), named);
+  EXPECT_THAT(WhyRefused([&] { ReadPylock(archive("y"), {.named = {named}}); }),
+              HasSubstr("nobody asked for"));
+  named.name = "b";
+  EXPECT_NE(WhyRefused([&] { ReadPylock(archive("x"), {.named = {named}}); }), "");
 }
 
 TEST(ResolveCommands, CarryNothingOfTheHost) {
-  const ResolveCommand command =
-      MakeResolveCommand({.requirements = {ParseRequirement("b"), ParseRequirement("A>1")},
-                          .python = "/usr/local/bin/python3.11",
-                          .index = "https://index.example/simple"});
+  const ResolveCommand command = MakeResolveCommand({.set = ParseRequirements({"b", "A>1"}),
+                                                     .python = "/usr/local/bin/python3.11",
+                                                     .index = "https://index.example/simple"});
   EXPECT_EQ(command.input, "b\na>1\n");
   EXPECT_EQ(command.argv.front(), "/env/bin/uv");
   EXPECT_TRUE(std::find(command.argv.begin(), command.argv.end(), "--no-config") !=
@@ -199,6 +259,29 @@ TEST(ResolveCommands, CarryNothingOfTheHost) {
   EXPECT_NE(WhyRefused([] { MakeResolveCommand({.index = "https://user:secret@index.example/"}); }),
             "");
   EXPECT_NE(WhyRefused([] { MakeResolveCommand({.index = "file:///srv"}); }), "");
+}
+
+TEST(ResolveCommands, NamedWheelsAreFilesInside) {
+  const base::Digest digest = base::Digest::Of("x");
+  ResolveRequest request{
+      .set = ParseRequirements({"a[b] @ https://x.example/a-1-py3-none-any.whl ; "
+                                "python_version>'3'"}),
+      .wheels = {{digest, "/rundlet/wheels/0/a-1-py3-none-any.whl"}},
+      .index = "https://index.example/simple"};
+  request.set.requirements[0].sha256 = digest;
+  request.set.constraints = {ParseRequirement("c<2")};
+  request.set.closed = true;
+  const ResolveCommand command = MakeResolveCommand(request);
+  EXPECT_EQ(command.input,
+            "a[b] @ file:///rundlet/wheels/0/a-1-py3-none-any.whl ; python_version>'3'\n");
+  EXPECT_EQ(command.constraints, "c<2\n");
+  EXPECT_EQ(command.argv.back(), "--no-deps");
+}
+
+TEST(ResolveWarnings, AreThoseOnYankedReleases) {
+  EXPECT_THAT(ReadResolveWarnings("Resolved 2 packages in 3ms\nwarning: something else\n"
+                                  "warning: `a==1.0` is yanked (reason: \"broken\")\n"),
+              testing::ElementsAre("`a==1.0` is yanked (reason: \"broken\")"));
 }
 
 // As uv 0.13.9 writes them.

@@ -107,7 +107,7 @@ TEST_F(PackageTest, InstallsOnceAndSaysWhatItIs) {
 TEST_F(PackageTest, TheKeyIsPinned) {
   Distribution distribution;
   EXPECT_EQ(PackageKey(distribution, "3.11"),
-            "2339587b633ebb44d7368b3ce5022dc1ca665f87d292220ca1196eab36070285");
+            "d44e37cb617ea46da216bfcfafafc67c08d4f86f790dc67510d31e9f7f11b2d2");
   EXPECT_NE(PackageKey(distribution, "3.12"), PackageKey(distribution, "3.11"));
 }
 

@@ -1,0 +1,64 @@
+#include "rootfs/libraries.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+// Of a GPU's driver, which comes with the device.
+constexpr std::array<std::string_view, 3> kDriverLibraries = {"libcuda.so.", "libnvidia-",
+                                                              "libnvcuvid.so."};
+
+bool IsOfDriver(std::string_view soname) {
+  return std::any_of(kDriverLibraries.begin(), kDriverLibraries.end(),
+                     [soname](std::string_view prefix) { return soname.starts_with(prefix); });
+}
+
+}  // namespace
+
+std::vector<std::string> ListLibraries(WorkerClient& workers, const Image& image,
+                                       const base::CancelToken* cancel) {
+  WorkerJob job;
+  job.command = "list-libraries";
+  job.request = "{}";
+  job.mounts = {BareImageMount(image)};
+  try {
+    return nlohmann::json::parse(workers.Run(job, {}, cancel))
+        .at("libraries")
+        .get<std::vector<std::string>>();
+  } catch (const nlohmann::json::exception& error) {
+    throw base::Error(base::Fault::kBug, "reading a worker's answer on an image's libraries")
+        .Because(base::Printable(error.what()));
+  }
+}
+
+std::vector<MissingLibrary> FindMissingLibraries(const std::vector<PackageMeta>& packages,
+                                                 const std::vector<std::string>& image_libraries) {
+  std::set<std::string_view> there(image_libraries.begin(), image_libraries.end());
+  for (const PackageMeta& package : packages) {
+    for (const SharedLibrary& library : package.libraries) {
+      there.insert(library.soname);
+      there.insert(std::string_view(library.path).substr(library.path.rfind('/') + 1));
+    }
+  }
+  std::vector<MissingLibrary> missing;
+  for (const PackageMeta& package : packages) {
+    std::set<std::string_view> told;
+    for (const SharedLibrary& library : package.libraries) {
+      for (const std::string& soname : library.needed) {
+        if (there.contains(soname) || IsOfDriver(soname) || !told.insert(soname).second) continue;
+        missing.push_back({soname, package.name + " " + package.version, library.path});
+      }
+    }
+  }
+  return missing;
+}
+
+}  // namespace rundlet::rootfs

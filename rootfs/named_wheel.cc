@@ -1,0 +1,112 @@
+#include "rootfs/named_wheel.h"
+
+#include <fcntl.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "rootfs/wheel_name.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+constexpr uint64_t kWheelLimit = uint64_t{8} << 30;
+
+Distribution NamedLike(const std::string& filename) {
+  const WheelName parts = ParseWheelName(filename);
+  Distribution distribution;
+  distribution.name = parts.name;
+  distribution.version = parts.version;
+  distribution.filename = filename;
+  return distribution;
+}
+
+// The staging tree holds the one file; its content decides the key.
+NamedWheel Keep(store::Store& store, store::Staging staging, Distribution distribution) {
+  const base::UniqueFd file = base::OpenAt(staging.tree(), distribution.filename, O_RDONLY);
+  distribution.sha256 = base::DigestOfFile(file.get());
+  const std::string key = distribution.sha256.hex();
+  NamedWheel wheel{std::move(distribution), store.Use(store::Kind::kWheel, key)};
+  if (auto there = store.Find(store::Kind::kWheel, key)) {
+    wheel.distribution.size = there->bytes;
+    return wheel;
+  }
+  store::Normalise(staging.tree());
+  const store::Manifest manifest = store::ManifestOf(staging.tree());
+  wheel.distribution.size = manifest.bytes;
+  const store::Lease make = store.Make(store::Kind::kWheel, key, nullptr);
+  store::EntryInfo info;
+  info.kind = store::Kind::kWheel;
+  info.key = key;
+  info.name = wheel.distribution.Label();
+  info.meta = nlohmann::json({{"version", 1}, {"filename", wheel.distribution.filename}}).dump();
+  info.output = manifest.digest();
+  info.bytes = manifest.bytes;
+  info.files = manifest.files;
+  store.Commit(std::move(staging), std::move(info));
+  return wheel;
+}
+
+void Copy(int from, int to, uint64_t size, const std::string& path) {
+  uint64_t left = size;
+  off_t offset = 0;
+  while (left > 0) {
+    const ssize_t copied = sendfile(to, from, &offset, std::min(left, uint64_t{1} << 30));
+    if (copied < 0) base::ThrowErrno("copying wheel `{}`", base::Printable(path));
+    if (copied == 0) break;
+    left -= static_cast<uint64_t>(copied);
+  }
+}
+
+}  // namespace
+
+NamedWheel FetchByUrl(store::Store& store, WorkerClient& workers, const std::string& url,
+                      const std::optional<base::Digest>& sha256, const NetworkSettings& network,
+                      const base::CancelToken* cancel) {
+  Distribution distribution = NamedLike(FilenameOfUrl(url));
+  distribution.url = url;
+  if (sha256.has_value()) {
+    distribution.sha256 = *sha256;
+    NamedWheel wheel{std::move(distribution), store.Use(store::Kind::kWheel, sha256->hex())};
+    FetchWheels(store, workers, {wheel.distribution}, network, {}, cancel);
+    return wheel;
+  }
+  store::Staging staging = store.NewStaging();
+  const base::UniqueFd file =
+      base::OpenAt(staging.tree(), distribution.filename, O_RDWR | O_CREAT | O_EXCL, 0644);
+  WorkerJob job;
+  job.command = "fetch";
+  job.request =
+      nlohmann::json({{"items", {{{"url", url}, {"size", uint64_t{0}}, {"sha256", ""}}}}}).dump();
+  job.files = {file.get()};
+  AddNetwork(network, job);
+  const nlohmann::json answer = nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
+  ThrowFetchFailure(answer, distribution);
+  return Keep(store, std::move(staging), std::move(distribution));
+}
+
+NamedWheel TakeWheel(store::Store& store, int file, const std::string& path) {
+  Distribution distribution = NamedLike(path.substr(path.rfind('/') + 1));
+  struct stat info;
+  if (fstat(file, &info) < 0) base::ThrowErrno("looking at `{}`", base::Printable(path));
+  if (!S_ISREG(info.st_mode) || static_cast<uint64_t>(info.st_size) > kWheelLimit) {
+    throw base::Error(base::Fault::kInvalid,
+                      fmt::format("reading wheel `{}`", base::Printable(path)))
+        .Because("it is no regular file, or larger than 8 GiB");
+  }
+  store::Staging staging = store.NewStaging();
+  {
+    const base::UniqueFd copy =
+        base::OpenAt(staging.tree(), distribution.filename, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    Copy(file, copy.get(), static_cast<uint64_t>(info.st_size), path);
+  }
+  return Keep(store, std::move(staging), std::move(distribution));
+}
+
+}  // namespace rundlet::rootfs

@@ -1,0 +1,28 @@
+#include "engine/kept_document.h"
+
+#include <fcntl.h>
+
+#include "base/fs.h"
+
+namespace rundlet::engine {
+namespace {
+
+constexpr size_t kKeptLimit = 64 << 20;
+
+}  // namespace
+
+KeptDocument::KeptDocument(Engine& engine, const std::string& folder, const base::Digest& key)
+    : state_(engine.store().dir()), folder_("cache/" + folder), path_(folder_ + "/" + key.hex()) {}
+
+std::optional<std::string> KeptDocument::Find() const {
+  const auto file = base::TryOpenAt(state_, path_, O_RDONLY);
+  if (!file.has_value()) return std::nullopt;
+  return base::ReadFd(file->get(), kKeptLimit, path_);
+}
+
+void KeptDocument::Keep(const std::string& text) const {
+  base::MakeDirs(state_, folder_, 0700);
+  base::ReplaceAt(state_, path_, text, 0600, base::Durability::kNone);
+}
+
+}  // namespace rundlet::engine

@@ -1,0 +1,48 @@
+// requirements.txt, the documents of other tools and a script's metadata: refused in words, or
+// requirements that uv reads as they are meant.
+#include <cstdint>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "base/error.h"
+#include "rootfs/project_documents.h"
+#include "rootfs/requirements_text.h"
+#include "rootfs/worker/parse_toml.h"
+
+namespace {
+
+using namespace rundlet::rootfs;  // NOLINT(build/namespaces): a program of one function
+
+void Require(bool condition) {
+  if (!condition) std::abort();
+}
+
+template <typename Function>
+void Try(Function&& function) {
+  try {
+    function();
+  } catch (const rundlet::base::Error& error) {
+    Require(error.Render().find('\x1b') == std::string::npos);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  Try([&] {
+    for (const std::string& requirement : ParseRequirementsText(text).requirements)
+      Require(requirement.find('\n') == std::string::npos && !requirement.starts_with('-'));
+  });
+  Try([&] { FindScriptMetadata(text); });
+  Try([&] {
+    const auto replace = nlohmann::json::error_handler_t::replace;
+    const std::string document = worker::TomlToJson(text).dump(-1, ' ', false, replace);
+    Try([&] { Require(ReadPylock(document).closed); });
+    Try([&] { ReadDependencies(document, ""); });
+    Try([&] { ReadDependencies(document, "dev"); });
+    Try([&] { PythonIsWithin("3.11.2", ReadScriptMetadata(document).requires_python); });
+  });
+  return 0;
+}
