@@ -108,6 +108,47 @@ Result Get(const std::string& url, const std::string& expected = kBody,
   return {"", base::ReadFd(file.get(), 1 << 20, "the download")};
 }
 
+TEST(Fetch, SendsCredentialsToTheOriginOnly) {
+  const ScriptedServer other({Ok(kBody)});
+  const ScriptedServer server({Answer("307 There", "Location: " + other.Url("/y") + "\r\n", "")});
+  for (const bool token : {true, false}) {
+    const base::UniqueFd file = base::MemoryFile("fetched", "");
+    FileTarget target({.fd = file.get(), .size = kBody.size(), .sha256 = base::Digest::Of(kBody)});
+    HttpSettings settings;
+    settings.private_hosts = {"127.0.0.1"};
+    settings.retries = 0;
+    HttpRequest request{.url = server.Url("/x"), .target = &target};
+    if (token) request.token = "t0ken";
+    if (!token) request.user = "user";
+    RunHttp(settings, {request});
+  }
+  ASSERT_EQ(server.requests().size(), 2u);
+  EXPECT_THAT(server.requests()[0], HasSubstr("Authorization: Bearer t0ken\r\n"));
+  EXPECT_THAT(server.requests()[1], HasSubstr("Authorization: Basic "));
+  ASSERT_EQ(other.requests().size(), 1u);
+  EXPECT_THAT(other.requests()[0], ::testing::Not(HasSubstr("Authorization")));
+}
+
+TEST(Fetch, DoesNotJoinTwoFiles) {
+  // Half of one, then the rest of another, then the whole.
+  const ScriptedServer server(
+      {Answer("200 OK", "ETag: \"a\"\r\nContent-Length: 10\r\n", "01234"),
+       Answer("206 Part", "ETag: \"b\"\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n",
+              "56789"),
+       Ok(kBody)});
+  EXPECT_EQ(Get(server.Url("/x")).bytes, kBody);
+  ASSERT_EQ(server.requests().size(), 3u);
+  EXPECT_THAT(server.requests()[1], HasSubstr("If-Range: \"a\"\r\n"));
+  EXPECT_THAT(server.requests()[2], ::testing::Not(HasSubstr("Range")));
+}
+
+TEST(Fetch, WaitsAsLongAsItIsAskedButNotForEver) {
+  const ScriptedServer server({Answer("503 Busy", "Retry-After: 0\r\n", ""), Ok(kBody),
+                               Answer("503 Busy", "Retry-After: 31\r\n", "")});
+  EXPECT_EQ(Get(server.Url("/x")).bytes, kBody);
+  EXPECT_THAT(Get(server.Url("/x")).cause, HasSubstr("asks to come back in 31 s"));
+}
+
 TEST(Fetch, Downloads) {
   const ScriptedServer server({Ok(kBody)});
   EXPECT_EQ(Get(server.Url("/x")).bytes, kBody);

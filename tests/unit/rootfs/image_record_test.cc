@@ -79,6 +79,14 @@ TEST_F(RecordTest, SaysWhatThereIs) {
   EXPECT_NE(WhyNot("zzzzzzzzzzzz").find("there are: busybox, python:3.11"), std::string::npos);
 }
 
+TEST_F(RecordTest, KeepsWhereAnImageWasPulled) {
+  Image image = AnImage("python:3.11-Slim");
+  image.origin = {"python:3.11-Slim", base::Digest::Of("index"), "linux/amd64"};
+  SaveImage(*store_, image);
+  EXPECT_EQ(FindImage(*store_, image.name), image);
+  EXPECT_EQ(TryFindImage(*store_, "python:3.11-slim"), std::nullopt);
+}
+
 TEST_F(RecordTest, RefusesOtherNames) {
   for (const std::string& name :
        {std::string(), std::string("Python"), std::string("../x"), std::string("/x"),

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include "base/fs.h"
 #include "tests/unit/store/fixture.h"
 
 namespace rundlet::store {
@@ -41,6 +42,33 @@ TEST_F(LeaseTest, AnEntryBeingMadeIsNotRemoved) {
   EXPECT_EQ(store->Remove(Kind::kPackage, Key(1)), Removal::kInUse);
   make.reset();
   EXPECT_EQ(store->Remove(Kind::kPackage, Key(1)), Removal::kAbsent);
+}
+
+TEST_F(LeaseTest, RemovalAsksWhileNobodyCanBeginToUse) {
+  const auto store = Store::Open(state_);
+  Add(*store, Kind::kPackage, Key(1));
+  int asked = 0;
+  const auto wanted = [&] {
+    ++asked;
+    EXPECT_FALSE(MayMake(*store));
+    return asked == 1;
+  };
+  EXPECT_EQ(store->Remove(Kind::kPackage, Key(1), wanted), Removal::kWanted);
+  EXPECT_TRUE(store->Find(Kind::kPackage, Key(1)));
+  EXPECT_EQ(store->Remove(Kind::kPackage, Key(1), wanted), Removal::kRemoved);
+  EXPECT_EQ(asked, 2);
+}
+
+TEST_F(LeaseTest, FilesOfAbsentEntriesAreSwept) {
+  const auto store = Store::Open(state_);
+  Add(*store, Kind::kPackage, Key(1));
+  { const Lease there = store->Use(Kind::kPackage, Key(1)); }
+  { const Lease absent = store->Use(Kind::kPackage, Key(2)); }
+  const Lease held = store->Use(Kind::kPackage, Key(3));
+  store->SweepLeases();
+  EXPECT_TRUE(base::ExistsAt(store->dir(), "leases/packages-" + Key(1)));
+  EXPECT_FALSE(base::ExistsAt(store->dir(), "leases/packages-" + Key(2)));
+  EXPECT_TRUE(base::ExistsAt(store->dir(), "leases/packages-" + Key(3)));
 }
 
 TEST_F(LeaseTest, UsersAndTheMakerDoNotWaitForEachOther) {
