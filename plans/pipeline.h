@@ -104,6 +104,8 @@ std::string_view NameOf(NetworkAccess network);    // "none", "host"
 struct Limits {
   std::optional<double> cpus;
   std::optional<uint64_t> memory;  // bytes
+  std::optional<uint32_t> pids;    // processes and threads
+  std::optional<uint64_t> disk;    // bytes
   std::optional<double> timeout;   // seconds
   uint32_t retries = 0;
   bool operator==(const Limits&) const = default;

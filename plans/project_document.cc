@@ -101,7 +101,7 @@ class ProjectReader {
       const std::string reference = toml_.Text(images, path, kMaxReference).value_or("");
       if (reference.find(' ') != std::string::npos || reference.starts_with('-')) {
         toml_.Report(path, fmt::format("`{}` is not an image's reference", reference),
-                     "write it as \"python:3.11-slim\"");
+                     "write a name that `rundlet image ls` lists");
       }
       read_.config.images.emplace(*name, reference);
     }
@@ -269,7 +269,10 @@ std::string HintForImage(const ProjectConfig& config, const std::string& wanted)
   for (const auto& [name, reference] : config.images) names.push_back(name.text());
   if (!names.empty()) return fmt::format("it has {}", NameSome(names, 5));
   const std::string version = IsPythonVersion(wanted) ? wanted : "3.11";
-  return fmt::format("add \"{0}\" = \"python:{0}-slim\" below [images] in rundlet.toml", version);
+  return fmt::format(
+      "add \"{}\" = \"NAME\" below [images] in rundlet.toml, with a NAME that `rundlet image ls` "
+      "lists",
+      version);
 }
 
 ProjectDocument ReadProjectDocument(std::string_view text, std::vector<Problem>& problems) {

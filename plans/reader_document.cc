@@ -30,6 +30,7 @@ constexpr size_t kMaxEnvironment = 131'072;  // bytes of a step's variables: exe
 constexpr size_t kMaxDocColumns = 200;
 constexpr double kMaxCpus = 4'096;
 constexpr uint64_t kMaxMemory = uint64_t{1} << 62;
+constexpr uint64_t kMaxPids = 1 << 22;
 constexpr double kMaxTimeout = 366 * 86'400;  // seconds
 constexpr uint64_t kMaxRetries = 100;
 
@@ -177,6 +178,10 @@ class StepReader {
     step_.limits.cpus = OptionalNumberMember(object_, "cpus", kMaxCpus);
     if (OptionalMember(object_, "memory"))
       step_.limits.memory = WholeMember(object_, "memory", 1, kMaxMemory);
+    if (OptionalMember(object_, "pids"))
+      step_.limits.pids = static_cast<uint32_t>(WholeMember(object_, "pids", 1, kMaxPids));
+    if (OptionalMember(object_, "disk"))
+      step_.limits.disk = WholeMember(object_, "disk", 1, kMaxMemory);
     step_.limits.timeout = OptionalNumberMember(object_, "timeout", kMaxTimeout);
     step_.limits.retries = static_cast<uint32_t>(WholeMember(object_, "retries", 0, kMaxRetries));
   }

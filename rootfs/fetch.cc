@@ -72,6 +72,19 @@ base::Error Failure(const Distribution& distribution, base::Fault fault, const s
   return error;
 }
 
+// What goes wrong with the worker as a whole, such as a full disk, is no item's own failure.
+nlohmann::json RunFetcher(WorkerClient& workers, const WorkerJob& job, std::span<Arriving> batch,
+                          const ProgressCallback& progress, const base::CancelToken* cancel) {
+  try {
+    return nlohmann::json::parse(workers.Run(job, progress, cancel), nullptr, false);
+  } catch (base::Error& error) {
+    const std::string more =
+        batch.size() > 1 ? fmt::format(" and {} more", batch.size() - 1) : std::string();
+    error.While(fmt::format("fetching `{}`{}", batch.front().distribution->Label(), more));
+    throw;
+  }
+}
+
 // The worker is not believed: the bytes are hashed once more here.
 store::NewEntry Finish(Arriving& wheel) {
   const Distribution& distribution = *wheel.distribution;
@@ -123,8 +136,7 @@ std::optional<base::Error> FetchBatch(store::Store& store, WorkerClient& workers
   const auto translated = [&](const WorkerProgress& one) {
     if (progress && one.item < batch.size()) progress({batch[one.item].index, one.done, one.total});
   };
-  const nlohmann::json answer =
-      nlohmann::json::parse(workers.Run(job, translated, cancel), nullptr, false);
+  const nlohmann::json answer = RunFetcher(workers, job, batch, translated, cancel);
   const bool good = answer.is_object() && answer.contains("items") && answer["items"].is_array() &&
                     answer["items"].size() == batch.size();
   if (!good)

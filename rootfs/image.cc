@@ -59,6 +59,12 @@ Interpreter InterpreterFrom(const Fields& fields) {
           fields.Text("stdlib"),     fields.DigestAt("identity")};
 }
 
+json ToJson(const std::optional<ImageOrigin>& origin) {
+  if (!origin) return nullptr;
+  return {
+      {"reference", origin->reference}, {"top", origin->top.hex()}, {"platform", origin->platform}};
+}
+
 std::string Record(const Image& image) {
   json layers = json::array();
   for (const base::Digest& layer : image.layers) layers.push_back(layer.hex());
@@ -67,6 +73,7 @@ std::string Record(const Image& image) {
                        {"manifest", image.manifest_digest.hex()},
                        {"layers", layers},
                        {"config", ToJson(image.config)},
+                       {"origin", ToJson(image.origin)},
                        {"interpreter", ToJson(image.interpreter)}};
   return record.dump(1) + "\n";
 }
@@ -89,6 +96,11 @@ Image FromRecord(const std::string& text, const std::string& name) {
   }
   if (!fields.Has("config")) throw fields.Refuse("`config` is missing");
   image.config = ImageConfigFromJson(record.at("config"), origin);
+  if (fields.Has("origin")) {
+    const Fields origin_fields = fields.Object("origin");
+    image.origin = {origin_fields.Text("reference"), origin_fields.DigestAt("top"),
+                    origin_fields.Text("platform")};
+  }
   if (fields.Has("interpreter")) image.interpreter = InterpreterFrom(fields.Object("interpreter"));
   return image;
 }
@@ -112,7 +124,7 @@ base::Error NoSuchImage(store::Store& store, std::string attempted, const std::s
   if (names.empty()) {
     return std::move(error)
         .Because("there are no images yet")
-        .Hint("add one with `rundlet image import`");
+        .Hint("add one with `rundlet image pull` or `rundlet image import`");
   }
   const std::string closest = base::ClosestWord(name, names);
   if (!closest.empty()) {
@@ -133,18 +145,18 @@ base::Error NoSuchImage(store::Store& store, std::string attempted, const std::s
 
 void CheckImageName(std::string_view name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  const bool fits =
-      !name.empty() && name.size() <= kImageNameLimit && letter(name.front()) &&
-      std::all_of(name.begin(), name.end(), [&](char c) {
-        return letter(c) || std::string_view("._/:@-").find(c) != std::string_view::npos;
-      });
+  const bool fits = !name.empty() && name.size() <= kImageNameLimit && letter(name.front()) &&
+                    std::all_of(name.begin(), name.end(), [&](char c) {
+                      return letter(c) || (c >= 'A' && c <= 'Z') ||
+                             std::string_view("._/:@-").find(c) != std::string_view::npos;
+                    });
   // The file's name is longer than the image's when there are slashes in it.
   if (fits && FileOf(name).size() <= kImageNameLimit + 40) return;
   throw base::Error(base::Fault::kInvalid, fmt::format("using `{}` as an image name",
                                                        base::Printable(name.substr(0, 100))))
       .Because(
-          "a name starts with a lower-case letter or a digit, goes on with these and `._/:@-`, "
-          "and has at most 200 bytes");
+          "a name starts with a lower-case letter or a digit, goes on with letters, digits and "
+          "`._/:@-`, and has at most 200 bytes");
 }
 
 void SaveImage(store::Store& store, const Image& image) {
@@ -154,12 +166,17 @@ void SaveImage(store::Store& store, const Image& image) {
                   0600, base::Durability::kSynced);
 }
 
-Image FindImage(store::Store& store, const std::string& name) {
+std::optional<Image> TryFindImage(store::Store& store, const std::string& name) {
   CheckImageName(name);
   const std::string path = fmt::format("{}/{}", kFolder, FileOf(name));
   const std::optional<base::UniqueFd> file = base::TryOpenAt(store.dir(), path, O_RDONLY);
-  if (!file) throw NoSuchImage(store, fmt::format("looking for image `{}`", name), name);
+  if (!file) return std::nullopt;
   return FromRecord(base::ReadFd(file->get(), kRecordLimit, fmt::format("`{}`", path)), name);
+}
+
+Image FindImage(store::Store& store, const std::string& name) {
+  if (std::optional<Image> image = TryFindImage(store, name)) return *std::move(image);
+  throw NoSuchImage(store, fmt::format("looking for image `{}`", name), name);
 }
 
 std::vector<Image> ListImages(store::Store& store) {
@@ -178,6 +195,23 @@ void RemoveImage(store::Store& store, const std::string& name) {
     base::ThrowErrno("removing image `{}`", name);
   }
   if (fsync(folder.get()) < 0) base::ThrowErrno("removing image `{}`", name);
+}
+
+void TagImage(store::Store& store, const std::string& name, const std::string& other) {
+  CheckImageName(other);
+  Image image = FindImage(store, name);
+  // Held until the new record is there: the old one may be removed meanwhile, and its layers with
+  // it.
+  std::vector<store::Lease> leases;
+  for (const base::Digest& layer : image.layers) {
+    leases.push_back(store.Use(store::Kind::kLayer, layer.hex()));
+    if (store.Find(store::Kind::kLayer, layer.hex())) continue;
+    throw base::Error(base::Fault::kHost, fmt::format("naming image `{}` `{}`", name, other))
+        .Because(fmt::format("its layer `sha256:{}` is not in the store", layer.hex()))
+        .Hint("pull or import it again");
+  }
+  image.name = other;
+  SaveImage(store, image);
 }
 
 std::vector<runtime::Mount> ImageMounts(const Image& image, const std::string& skeleton_key,

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,14 @@
 
 namespace rundlet::rootfs {
 
+// Where a pulled image came from: what is compared to know whether there is anything new.
+struct ImageOrigin {
+  std::string reference;
+  base::Digest top;      // of the manifest or index that the reference names
+  std::string platform;  // "linux/amd64"
+  bool operator==(const ImageOrigin&) const = default;
+};
+
 struct Image {
   std::string name;
   // Of the image's manifest; for docker's archives, which have none, of its config (docker's "image
@@ -31,11 +40,12 @@ struct Image {
   std::vector<base::Digest>
       layers;  // diff ids, bottom first; only those of which something shows through
   ImageConfig config;
-  Interpreter interpreter;  // all empty until it was probed
+  std::optional<ImageOrigin> origin;  // of a pulled image
+  Interpreter interpreter;            // all empty until it was probed
   bool operator==(const Image&) const = default;
 };
 
-// Refuses a name that is not of the form [a-z0-9][a-z0-9._/:@-]*, at most 200 bytes.
+// Refuses a name that is not of the form [a-z0-9][A-Za-z0-9._/:@-]*, at most 200 bytes.
 void CheckImageName(std::string_view name);
 
 // An image whose layers are in the store, kept there while this lives. Save the image before
@@ -66,12 +76,29 @@ ImportedImage ImportImage(store::Store& store, WorkerClient& worker, const std::
                           base::UniqueFd source, const ImportProgressCallback& progress,
                           const base::CancelToken* cancel);
 
+// Takes an image from a registry. Nothing of it is kept but its layers, which are unpacked while
+// they are fetched, several at a time: `worker` is used from several threads at once. When `known`
+// is what the registry has and its layers are there, that is all that is asked. The name is the
+// reference's short one. Otherwise as ImportImage.
+enum class PullResult { kUnchanged, kNew };
+struct PulledImage {
+  ImportedImage imported;
+  PullResult result = PullResult::kNew;
+};
+struct RegistryAccess;
+PulledImage PullImage(store::Store& store, WorkerClient& worker, const RegistryAccess& access,
+                      const Platform& platform, const std::optional<Image>& known,
+                      const ImportProgressCallback& progress, const base::CancelToken* cancel);
+
 // Creates or atomically replaces the record; it survives a power cut.
 void SaveImage(store::Store& store, const Image& image);
 // An image that is not there is an error (kInvalid) that names the closest or all there are.
 Image FindImage(store::Store& store, const std::string& name);
+std::optional<Image> TryFindImage(store::Store& store, const std::string& name);
 std::vector<Image> ListImages(store::Store& store);  // by name
 void RemoveImage(store::Store& store, const std::string& name);
+// One more name for an image; a name that is taken is given to this one.
+void TagImage(store::Store& store, const std::string& name, const std::string& other);
 
 // The root of a sandbox made from the image: its layers under the skeleton with a writable layer on
 // top, /proc, /dev, and scratch at /tmp.

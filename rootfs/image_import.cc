@@ -1,18 +1,15 @@
 // ImportImage: source -> documents -> layers. Each document is read by a worker; what to read next
 // is decided here, on checked values only.
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <mutex>
 #include <optional>
 #include <set>
-#include <thread>
 #include <utility>
 #include <variant>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "rootfs/image.h"
+#include "rootfs/image_layers.h"
 #include "rootfs/image_reading.h"
 #include "rootfs/image_source.h"
 
@@ -71,8 +68,12 @@ Contents ReadLayout(ImageSource& source, DocumentReader& reader, const std::stri
       throw RefuseImage(fmt::format("layer `sha256:{}` has {} bytes, its descriptor says {}",
                                     layer.digest.hex(), blob.size, layer.size));
     }
-    contents.layers.push_back({config.diff_ids[i], blob, layer.digest,
-                               std::string(CompressionOfMediaType(layer.media_type)), ""});
+    contents.layers.push_back({config.diff_ids[i],
+                               blob,
+                               {},
+                               layer.digest,
+                               std::string(CompressionOfMediaType(layer.media_type)),
+                               ""});
   }
   return contents;
 }
@@ -91,7 +92,7 @@ Contents ReadDockerArchive(ImageSource& source, DocumentReader& reader, const st
   contents.config = config.config;
   for (size_t i = 0; i < image.layers.size(); ++i) {
     contents.layers.push_back(
-        {config.diff_ids[i], FindMember(source, image.layers[i]), std::nullopt, "", ""});
+        {config.diff_ids[i], FindMember(source, image.layers[i]), {}, std::nullopt, "", ""});
   }
   return contents;
 }
@@ -114,7 +115,7 @@ Contents ReadLegacyArchive(ImageSource& source, DocumentReader& reader, const st
       contents.config = layer.config;
     }
     const FileRange blob = FindMember(source, id + "/layer.tar");
-    contents.layers.push_back({reader.ReadDiffId(blob), blob, std::nullopt, "", ""});
+    contents.layers.push_back({reader.ReadDiffId(blob), blob, {}, std::nullopt, "", ""});
     id = layer.parent;
   }
   std::reverse(contents.layers.begin(), contents.layers.end());
@@ -130,68 +131,6 @@ Contents ReadContents(ImageSource& source, DocumentReader& reader, const std::st
       "(`manifest.json`)");
 }
 
-// Takes layers one after another, in up to kUnpackers threads. After a failure no new one is begun.
-class LayerQueue {
- public:
-  LayerQueue(store::Store& store, WorkerClient& worker, const std::vector<LayerSource>& sources,
-             const ImportProgressCallback& progress, const base::CancelToken* cancel)
-      : store_(store),
-        worker_(worker),
-        sources_(sources),
-        progress_(progress),
-        cancel_(cancel),
-        held_(sources.size()) {}
-
-  std::vector<std::optional<HeldLayer>> Run() {
-    {
-      std::vector<std::jthread> others;
-      for (size_t i = 1; i < std::min(kUnpackers, sources_.size()); ++i) {
-        others.emplace_back([this] { Work(); });
-      }
-      Work();
-    }
-    if (failure_) std::rethrow_exception(failure_);
-    return std::move(held_);
-  }
-
- private:
-  void Work() {
-    while (true) {
-      const size_t number = next_++;
-      if (number >= sources_.size()) return;
-      try {
-        if (cancel_ != nullptr) cancel_->ThrowIfCancelled();
-        held_[number] = EnsureLayer(
-            store_, worker_, sources_[number],
-            [&](LayerState state, uint64_t done, uint64_t total) {
-              Report(number, state, done, total);
-            },
-            cancel_);
-      } catch (...) {
-        const std::lock_guard lock(mutex_);
-        if (!failure_) failure_ = std::current_exception();
-        next_ = sources_.size();
-      }
-    }
-  }
-
-  void Report(size_t number, LayerState state, uint64_t done, uint64_t total) {
-    if (!progress_) return;
-    const std::lock_guard lock(mutex_);
-    progress_({number, sources_.size(), sources_[number].diff_id, state, done, total});
-  }
-
-  store::Store& store_;
-  WorkerClient& worker_;
-  const std::vector<LayerSource>& sources_;
-  const ImportProgressCallback& progress_;
-  const base::CancelToken* cancel_;
-  std::vector<std::optional<HeldLayer>> held_;  // each element is one thread's at a time
-  std::atomic<size_t> next_{0};
-  std::mutex mutex_;
-  std::exception_ptr failure_;
-};
-
 }  // namespace
 
 ImportedImage ImportImage(store::Store& store, WorkerClient& worker, const std::string& name,
@@ -203,24 +142,12 @@ ImportedImage ImportImage(store::Store& store, WorkerClient& worker, const std::
     DocumentReader reader(worker, cancel);
     Contents contents = ReadContents(source, reader, name);
     CheckPlatform(contents.config);
-    for (size_t i = 0; i < contents.layers.size(); ++i) {
-      contents.layers[i].label =
-          fmt::format("{}, layer {} of {}", name, i + 1, contents.layers.size());
-    }
-    ImportedImage imported;
+    LabelLayers(name, contents.layers);
+    ImportedImage imported =
+        EnsureLayers(store, worker, contents.layers, kUnpackers, progress, cancel);
     imported.image.name = name;
     imported.image.manifest_digest = contents.digest;
     imported.image.config = contents.config;
-    std::vector<std::optional<HeldLayer>> held =
-        LayerQueue(store, worker, contents.layers, progress, cancel).Run();
-    for (size_t i = 0; i < held.size(); ++i) {
-      if (held[i]->hides_lower) {
-        imported.image.layers.clear();
-        imported.leases.clear();
-      }
-      imported.image.layers.push_back(contents.layers[i].diff_id);
-      imported.leases.push_back(std::move(held[i]->lease));
-    }
     return imported;
   } catch (base::Error& error) {
     error.While(fmt::format("importing image `{}`", name));

@@ -4,7 +4,9 @@
 #include <sys/xattr.h>
 
 #include <climits>
+#include <exception>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -21,10 +23,11 @@ using nlohmann::json;
 using store::Kind;
 
 constexpr size_t kOpaqueLimit = 1'500'000;
+constexpr int kPipeBytes = 1 << 20;
 
 // What a worker says about a layer it unpacked.
 struct LayerAnswer {
-  base::Digest blob;
+  std::optional<base::Digest> blob;  // of a file's bytes
   base::Digest diff_id;
   std::string compression;
   std::vector<std::string> opaque;
@@ -34,8 +37,8 @@ LayerAnswer ReadLayerAnswer(const std::string& text) {
   const DocumentOrigin origin{"reading a worker's answer on a layer", base::Fault::kBug};
   const json value = ParseJson(text, origin);
   const Fields fields(value, origin);
-  LayerAnswer answer{
-      fields.DigestAt("blob"), fields.DigestAt("diff_id"), fields.Text("compression"), {}};
+  LayerAnswer answer{std::nullopt, fields.DigestAt("diff_id"), fields.Text("compression"), {}};
+  if (!fields.TextOrEmpty("blob").empty()) answer.blob = fields.DigestAt("blob");
   for (const json& element : fields.List("opaque", kOpaqueLimit)) {
     const auto path = DecodePath(TextOf(element, origin, size_t{3} * PATH_MAX));
     if (!path || (*path != "." && !base::IsPlainRelative(*path))) {
@@ -50,9 +53,11 @@ void Compare(const LayerAnswer& answer, const LayerSource& source) {
   const auto refuse = [](std::string why) {
     return base::Error(base::Fault::kInvalid, "checking the layer").Because(std::move(why));
   };
-  if (source.blob_digest && answer.blob != *source.blob_digest) {
+  // Whoever streams it compares its digest.
+  if (!source.stream && source.blob_digest && answer.blob != source.blob_digest) {
     throw refuse(fmt::format("it was altered: its digest is `sha256:{}`, not `sha256:{}`",
-                             answer.blob.hex(), source.blob_digest->hex()));
+                             answer.blob.value_or(base::Digest()).hex(),
+                             source.blob_digest->hex()));
   }
   if (answer.diff_id != source.diff_id) {
     throw refuse(fmt::format("its content is not what the image's config says: `sha256:{}`",
@@ -75,13 +80,51 @@ void MarkOpaque(int tree, const std::vector<std::string>& directories) {
   }
 }
 
+// The job with the blob behind it, fetched into a pipe while the worker unpacks.
+std::string RunOnStream(WorkerClient& worker, WorkerJob job, const LayerSource& source,
+                        const ProgressCallback& report, const base::CancelToken* cancel) {
+  base::Pipe pipe = base::MakePipe();
+  // A hint: the pipe works with less, too.
+  fcntl(pipe.write.get(), F_SETPIPE_SZ, kPipeBytes);
+  std::exception_ptr fetching;
+  std::exception_ptr unpacking;
+  std::string answer;
+  {
+    const std::jthread fetcher([&] {
+      try {
+        source.stream(pipe.write.get(), report, cancel);
+      } catch (...) {
+        fetching = std::current_exception();
+      }
+      pipe.write.reset();
+    });
+    job.files = {pipe.read.get()};
+    try {
+      answer = worker.Run(
+          job, [](const WorkerProgress&) {}, cancel);
+    } catch (...) {
+      unpacking = std::current_exception();
+    }
+    pipe.read.reset();
+  }
+  // Bytes that did not come, or are not the right ones, cannot be unpacked either.
+  if (fetching) std::rethrow_exception(fetching);
+  if (unpacking) std::rethrow_exception(unpacking);
+  return answer;
+}
+
 void Unpack(store::Store& store, WorkerClient& worker, const LayerSource& source,
             const LayerProgress& progress, const base::CancelToken* cancel) {
   store::Staging staging = store.NewStaging();
   WorkerJob job;
   job.command = "unpack-layer";
-  job.request =
-      json{{"offset", source.blob.offset}, {"size", source.blob.size}, {"item", 0}}.dump();
+  job.request = json{{"offset", source.blob.offset},
+                     {"size", source.blob.size},
+                     {"pipe", static_cast<bool>(source.stream)},
+                     {"item", 0},
+                     {"blob", source.blob_digest ? source.blob_digest->hex() : ""},
+                     {"diff_id", source.diff_id.hex()}}
+                    .dump();
   job.files = {source.blob.fd};
   job.mounts = {{"/out", runtime::StorePath{staging.tree_path(), true, true}}};
   job.privilege = runtime::Privilege::kUnpacker;
@@ -89,7 +132,9 @@ void Unpack(store::Store& store, WorkerClient& worker, const LayerSource& source
     progress(LayerState::kUnpacking, now.done, now.total);
   };
   progress(LayerState::kUnpacking, 0, source.blob.size);
-  const LayerAnswer answer = ReadLayerAnswer(worker.Run(job, report, cancel));
+  const LayerAnswer answer =
+      ReadLayerAnswer(source.stream ? RunOnStream(worker, std::move(job), source, report, cancel)
+                                    : worker.Run(job, report, cancel));
   Compare(answer, source);
   MarkOpaque(staging.tree(), answer.opaque);
   if (cancel != nullptr) cancel->ThrowIfCancelled();

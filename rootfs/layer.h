@@ -20,9 +20,15 @@ struct FileRange {
   uint64_t size = 0;
 };
 
+// Writes a layer's blob into a pipe and returns when its last byte was seen, also when the reader
+// went away before. Throws base::Error, too, when the blob is not what its descriptor says.
+using BlobStream = std::function<void(int pipe, const ProgressCallback& progress,
+                                      const base::CancelToken* cancel)>;
+
 struct LayerSource {
   base::Digest diff_id;
-  FileRange blob;
+  FileRange blob;     // with a stream: only its size
+  BlobStream stream;  // when the bytes are not in a file; they are fetched while they are unpacked
   std::optional<base::Digest> blob_digest;  // absent in docker's archives
   std::string compression;  // what the media type says: "none", "gzip", "zstd"; empty: not said
   std::string label;        // for people: "python:3.11-slim, layer 2 of 4"
@@ -38,7 +44,8 @@ struct HeldLayer {
 };
 
 // Finds the layer, or waits for whoever makes it, or unpacks it in a worker, compares both digests
-// with what the image says, and commits it. `worker` is asked from the calling thread only. Throws
+// with what the image says, and commits it. `worker` is asked from the calling thread, and from one
+// more that runs a stream. Throws
 // base::Error, also for a layer that is not what the image says; then nothing of it stays. Throws
 // base::Cancelled.
 HeldLayer EnsureLayer(store::Store& store, WorkerClient& worker, const LayerSource& source,

@@ -14,11 +14,6 @@ base::Error RefuseChoice(std::string why) {
   return base::Error(base::Fault::kInvalid, "choosing an image").Because(std::move(why));
 }
 
-std::string NameOf(const Platform& platform) {
-  return platform.os + "/" + platform.architecture +
-         (platform.variant.empty() ? "" : "/" + platform.variant);
-}
-
 // Variants name instruction sets beyond the base one, except for the base one's own names.
 bool RunsHere(const Platform& platform) {
   const Platform host = HostPlatform();
@@ -51,6 +46,23 @@ Platform HostPlatform() {
 #else
 #error "which platform do images call this architecture?"
 #endif
+}
+
+std::string NameOf(const Platform& platform) {
+  return platform.os + "/" + platform.architecture +
+         (platform.variant.empty() ? "" : "/" + platform.variant);
+}
+
+std::optional<Platform> ParsePlatform(std::string_view text) {
+  const std::vector<std::string> parts = base::Split(text, '/');
+  if (parts.size() < 2 || parts.size() > 3 || text.size() > 100) return std::nullopt;
+  for (const std::string& part : parts) {
+    const bool fits = !part.empty() && std::all_of(part.begin(), part.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    });
+    if (!fits) return std::nullopt;
+  }
+  return Platform{parts[0], parts[1], parts.size() == 3 ? parts[2] : ""};
 }
 
 DocumentKind KindOfMediaType(std::string_view media_type) {
@@ -122,6 +134,36 @@ const Descriptor& ChooseManifest(const Index& index, const std::string& name) {
         .Hint("import it under the name of one of them");
   }
   return *fitting.front();
+}
+
+const Descriptor& ChooseForPlatform(const Index& index, const Platform& platform) {
+  // The base instruction set goes by two names.
+  const auto variant = [&](const Platform& one) {
+    return one.variant == HostPlatform().variant ? std::string() : one.variant;
+  };
+  const Descriptor* found = nullptr;
+  std::vector<std::string> platforms;
+  for (const Descriptor& manifest : index.manifests) {
+    const DocumentKind kind = KindOfMediaType(manifest.media_type);
+    if (kind != DocumentKind::kIndex && kind != DocumentKind::kManifest) continue;
+    if (!manifest.platform) {
+      if (found == nullptr) found = &manifest;
+      continue;
+    }
+    platforms.push_back(NameOf(*manifest.platform));
+    if (manifest.platform->os != platform.os ||
+        manifest.platform->architecture != platform.architecture) {
+      continue;
+    }
+    if (variant(*manifest.platform) == variant(platform)) return manifest;
+    if (variant(*manifest.platform).empty() && (found == nullptr || !found->platform)) {
+      found = &manifest;
+    }
+  }
+  if (found != nullptr) return *found;
+  throw RefuseChoice(platforms.empty() ? "the index names no image"
+                                       : fmt::format("it is for {}, not for {}", Listed(platforms),
+                                                     NameOf(platform)));
 }
 
 const DockerImage& ChooseImage(const std::vector<DockerImage>& images, const std::string& name) {

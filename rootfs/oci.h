@@ -24,6 +24,9 @@ struct Platform {
   bool operator==(const Platform&) const = default;
 };
 Platform HostPlatform();
+std::string NameOf(const Platform& platform);  // "linux/amd64", "linux/arm/v7"
+// Nothing for a text that is not of that form.
+std::optional<Platform> ParsePlatform(std::string_view text);
 
 // Names a document or layer by what it must hash to.
 struct Descriptor {
@@ -78,6 +81,8 @@ std::string_view CompressionOfMediaType(std::string_view media_type);
 // left, the one that is called `name` or carries its tag. Throws base::Error (kInvalid) that lists
 // what there is.
 const Descriptor& ChooseManifest(const Index& index, const std::string& name);
+// As a registry's index is read: the first of exactly this variant, else the first without one.
+const Descriptor& ChooseForPlatform(const Index& index, const Platform& platform);
 const DockerImage& ChooseImage(const std::vector<DockerImage>& images, const std::string& name);
 
 // Throws base::Error (kInvalid) when the config is for another system than this host.

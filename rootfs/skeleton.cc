@@ -59,18 +59,6 @@ constexpr std::array<File, 6> kFiles = {{
      "services: files\n"},
 }};
 
-// Other content is another skeleton.
-std::string Key() {
-  base::Sha256 hash;
-  hash.AddField("rundlet skeleton 1");
-  for (const std::string_view directory : kDirectories) hash.AddField(directory);
-  for (const File& file : kFiles) {
-    hash.AddField(file.path);
-    hash.AddField(file.text);
-  }
-  return hash.Finish().hex();
-}
-
 void Make(store::Store& store, const std::string& key) {
   store::Staging staging = store.NewStaging();
   for (const std::string_view directory : kDirectories) {
@@ -95,8 +83,20 @@ void Make(store::Store& store, const std::string& key) {
 
 }  // namespace
 
+// Other content is another skeleton.
+std::string SkeletonKey() {
+  base::Sha256 hash;
+  hash.AddField("rundlet skeleton 1");
+  for (const std::string_view directory : kDirectories) hash.AddField(directory);
+  for (const File& file : kFiles) {
+    hash.AddField(file.path);
+    hash.AddField(file.text);
+  }
+  return hash.Finish().hex();
+}
+
 HeldSkeleton EnsureSkeleton(store::Store& store) {
-  std::string key = Key();
+  std::string key = SkeletonKey();
   store::Lease use = store.Use(Kind::kSkeleton, key);
   if (!store.Find(Kind::kSkeleton, key)) {
     const store::Lease make = store.Make(Kind::kSkeleton, key, nullptr);

@@ -20,4 +20,7 @@ struct HeldSkeleton {
 // network gets another. Throws base::Error.
 HeldSkeleton EnsureSkeleton(store::Store& store);
 
+// The key of the one that this program uses.
+std::string SkeletonKey();
+
 }  // namespace rundlet::rootfs

@@ -85,6 +85,8 @@ std::string ToolKey(const base::Digest& wheel) {
 
 }  // namespace
 
+std::string UvKey() { return ToolKey(PinnedUv()); }
+
 store::EntryInfo EnsureUv(store::Store& store, WorkerClient& workers, const std::string& index,
                           const NetworkSettings& network, const base::CancelToken* cancel) {
   const base::Digest digest = PinnedUv();

@@ -17,4 +17,7 @@ namespace rundlet::rootfs {
 store::EntryInfo EnsureUv(store::Store& store, WorkerClient& workers, const std::string& index,
                           const NetworkSettings& network, const base::CancelToken* cancel);
 
+// The key of its entry.
+std::string UvKey();
+
 }  // namespace rundlet::rootfs

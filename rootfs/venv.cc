@@ -53,14 +53,18 @@ void Write(int tree, const Interpreter& interpreter) {
 
 }  // namespace
 
-std::string EnsureVenv(store::Store& store, const Interpreter& interpreter) {
-  CheckInterpreter(interpreter);
+std::string VenvKey(const Interpreter& interpreter) {
   base::Sha256 hash;
   hash.AddField("venv");
   hash.AddField(kVenvVersion);
   hash.AddField(interpreter.executable);
   hash.AddField(interpreter.version);
-  const std::string key = hash.Finish().hex();
+  return hash.Finish().hex();
+}
+
+std::string EnsureVenv(store::Store& store, const Interpreter& interpreter) {
+  CheckInterpreter(interpreter);
+  const std::string key = VenvKey(interpreter);
   if (store.Find(store::Kind::kSkeleton, key)) return key;
   const store::Lease lease = store.Make(store::Kind::kSkeleton, key, nullptr);
   if (store.Find(store::Kind::kSkeleton, key)) return key;

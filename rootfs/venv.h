@@ -12,5 +12,6 @@ namespace rundlet::rootfs {
 // interpreter), bin/python3, bin/python3.11, lib/python3.11/site-packages and lib64 -> lib; made
 // when it is not there. It holds no program: images with the interpreter at the same path share it.
 std::string EnsureVenv(store::Store& store, const Interpreter& interpreter);
+std::string VenvKey(const Interpreter& interpreter);
 
 }  // namespace rundlet::rootfs

@@ -24,8 +24,8 @@ struct WorkerJob {
   std::string
       command;  // sub-command of rundlet-worker: "unpack-layer", "install-wheel", "fetch", ...
   std::string request;  // JSON text, the worker's standard input; at most 64 MiB
-  // Our descriptors of open regular files; the worker has them as 3, 4, 5, ... Never a directory:
-  // with one, ".." leads out of the sandbox.
+  // Our descriptors of open regular files and pipes; the worker has them as 3, 4, 5, ... Never a
+  // directory: with one, ".." leads out of the sandbox.
   std::vector<int> files;
   std::vector<runtime::Mount>
       mounts;  // beyond the worker's own root; typically a staging directory at "/out"

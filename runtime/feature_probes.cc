@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "runtime/cgroup/engine_groups.h"
 #include "runtime/launcher.h"
 #include "runtime/launcher/mounting.h"
 #include "runtime/launcher/private_root.h"
@@ -216,48 +217,22 @@ std::string ProbePidfd() {
   return "clone, signal and wait";
 }
 
-namespace {
-
-struct Hierarchy {
-  std::string path;
-  std::string controllers;
-};
-
-// Where each control-group hierarchy with one of our controllers is mounted.
-std::vector<Hierarchy> Hierarchies() {
-  std::vector<Hierarchy> found;
-  for (const std::string& line : base::Split(ReadHostFile("/proc/self/mountinfo"), '\n')) {
-    const std::vector<std::string> fields = base::Split(line, ' ');
-    const size_t dash = line.find(" - ");
-    if (fields.size() < 7 || dash == line.npos) continue;
-    const std::vector<std::string> system = base::Split(line.substr(dash + 3), ' ');
-    const std::string& path = fields[4];
-    if (system[0] == "cgroup2") {
-      const std::string controllers = ReadHostFile((path + "/cgroup.controllers").c_str());
-      found.push_back({path, std::string(base::Trim(controllers))});
-    } else if (system[0] == "cgroup" && system.size() > 2) {
-      for (const std::string& option : base::Split(system[2], ',')) {
-        if (option == "memory" || option == "pids" || option == "cpu") {
-          found.push_back({path, option});
-        }
-      }
+std::string ProbeLimit(Controller controller) {
+  const EngineGroups groups(HierarchiesOfThisProcess());
+  for (const GroupDirectory& directory : groups.directories()) {
+    if (!directory.kind.controllers.contains(controller)) continue;
+    base::MakeDirs(directory.dir.get(), "probe");
+    const UniqueFd group = base::OpenAt(directory.dir.get(), "probe", O_RDONLY | O_DIRECTORY);
+    const Limits limits = {.memory = uint64_t{1} << 30, .cpus = 1000, .pids = 100};
+    for (const GroupSetting& setting : SettingsFor(directory.kind, limits, 0)) {
+      if (setting.controller != controller) continue;
+      const int error_number = WriteSetting(group.get(), setting);
+      if (error_number != 0) Missing(setting.file, base::ErrnoText(error_number));
     }
+    return fmt::format("{} in {}", GroupText(directory.kind.version, {controller}),
+                       directory.place);
   }
-  return found;
-}
-
-}  // namespace
-
-std::string ProbeCgroups() {
-  std::vector<std::string> texts;
-  for (const Hierarchy& hierarchy : Hierarchies()) {
-    if (hierarchy.controllers.empty()) continue;
-    const std::string path = fmt::format("{}/rundlet-probe-{}", hierarchy.path, getpid());
-    if (mkdir(path.c_str(), 0755) < 0 || rmdir(path.c_str()) < 0) continue;
-    texts.push_back(fmt::format("{} at {}", hierarchy.controllers, hierarchy.path));
-  }
-  if (texts.empty()) Missing("making a control group", "no hierarchy with controllers is writable");
-  return base::Join(texts, ", ");
+  Missing(NameOf(controller), groups.WhyNot(controller));
 }
 
 std::string ProbeLandlock() {

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "runtime/cgroup/controllers.h"
 #include "runtime/launcher/overlay.h"
 
 namespace rundlet::runtime {
@@ -25,7 +26,8 @@ std::string ProbeShiftedLayer(const ProbePlace& place);
 std::string ProbeManyLayers(const ProbePlace& place);
 std::string ProbeFilter();
 std::string ProbePidfd();
-std::string ProbeCgroups();
+// Makes a control group and limits it.
+std::string ProbeLimit(Controller controller);
 std::string ProbeLandlock();
 std::string ProbeNamespaceLimit();
 std::string ProbeKernel();

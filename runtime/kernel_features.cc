@@ -126,8 +126,14 @@ std::vector<Feature> ProbeFeatures(int state_dir) {
       Probed(Required("system-call filter", "a sandbox reaches the whole kernel"), ProbeFilter));
   found.push_back(
       Probed(Required("pidfd", "processes cannot be waited for without races"), ProbePidfd));
-  found.push_back(Probed(Optional("control groups", "memory, pids and cpu of a step have no limit"),
-                         ProbeCgroups));
+  found.push_back(Probed(
+      Optional("memory limits", "`memory` is refused, a peak is that of the largest process"),
+      [] { return ProbeLimit(Controller::kMemory); }));
+  found.push_back(
+      Probed(Optional("process limits", "`pids` is refused; RLIMIT_NPROC holds the default"),
+             [] { return ProbeLimit(Controller::kPids); }));
+  found.push_back(Probed(Optional("cpu limits", "`cpus` is refused"),
+                         [] { return ProbeLimit(Controller::kCpu); }));
   found.push_back(Probed(Optional("Landlock", "nothing: mounts and ids already restrict a sandbox"),
                          ProbeLandlock));
   return found;

@@ -42,6 +42,12 @@ Error StartError(const SandboxSpec& spec, const Failure& failure) {
     return Error(Fault::kInvalid, fmt::format("starting `{}` in a sandbox", spec.argv.front()))
         .Because(fmt::format("working directory `{}`: {}", spec.cwd, text));
   }
+  if (failure.stage == Stage::kGroups) {
+    return base::ErrnoError(
+        failure.error_number,
+        fmt::format("limiting `{}` of a sandbox for `{}`",
+                    NameOf(static_cast<Controller>(failure.index)), spec.argv.front()));
+  }
   Error error = base::ErrnoError(failure.error_number, NameOf(failure.stage));
   const bool has_mount = failure.stage == Stage::kMounts || failure.stage == Stage::kTargets ||
                          failure.stage == Stage::kRoot;
@@ -66,6 +72,7 @@ Sandbox::~Sandbox() {
   while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | __WALL) < 0 &&
          errno == EINTR) {
   }
+  groups_->RemoveLeaf(leaf_);
 }
 
 void Sandbox::Signal(int number) const {
@@ -106,6 +113,18 @@ Outcome Sandbox::Collect() {
     if (errno != EINTR) ThrowErrno("waiting for a sandbox");
   }
   collected_ = true;
+  Outcome outcome = ReadRecord(info);
+  const GroupUsage usage = groups_->UsageOf(leaf_);
+  groups_->RemoveLeaf(leaf_);
+  outcome.peak_memory = usage.peak_memory.value_or(outcome.peak_memory);
+  outcome.user_time = usage.user_time.value_or(outcome.user_time);
+  outcome.system_time = usage.system_time.value_or(outcome.system_time);
+  outcome.memory_kills = usage.memory_kills;
+  outcome.forks_refused = usage.forks_refused;
+  return outcome;
+}
+
+Outcome Sandbox::ReadRecord(const siginfo_t& info) const {
   Outcome outcome;
   OutcomeRecord record{};
   const ssize_t count = pread(outcome_.get(), &record, sizeof record, 0);
@@ -120,6 +139,7 @@ Outcome Sandbox::Collect() {
   outcome.peak_memory = static_cast<uint64_t>(record.usage.ru_maxrss) * 1024;
   outcome.user_time = Duration(record.usage.ru_utime);
   outcome.system_time = Duration(record.usage.ru_stime);
+  outcome.scratch_full = record.scratch_full != 0;
   outcome.times = record.times;
   outcome.ended_at = record.ended_at;
   return outcome;
@@ -151,14 +171,31 @@ void Launcher::StartProcess() {
   socket_ = UniqueFd(ends[0]);
   const UniqueFd theirs(ends[1]);
   const UniqueFd store = DetachedClone(state_dir_.get(), CloneDepth::kOne);
-  process_ = base::Spawn({.path = program_,
-                          .argv = {"rundlet-launcher"},
-                          .descriptors = {{0, theirs.get()},
-                                          {1, 2},
-                                          {2, 2},
-                                          {kLauncherSocket, theirs.get()},
-                                          {kLauncherStore, store.get()}},
-                          .environment = {}});
+  base::SpawnRequest request = {.path = program_,
+                                .argv = {"rundlet-launcher"},
+                                .descriptors = {{0, theirs.get()},
+                                                {1, 2},
+                                                {2, 2},
+                                                {kLauncherSocket, theirs.get()},
+                                                {kLauncherStore, store.get()}},
+                                .environment = {}};
+  int number = kLauncherGroups;
+  for (const GroupDirectory& directory : Groups()->directories()) {
+    request.argv.push_back(GroupText(directory.kind.version, directory.kind.controllers));
+    request.descriptors[number++] = directory.dir.get();
+  }
+  process_ = base::Spawn(request);
+}
+
+// With the lock held.
+const std::shared_ptr<EngineGroups>& Launcher::Groups() {
+  if (groups_ == nullptr) groups_ = std::make_shared<EngineGroups>(HierarchiesOfThisProcess());
+  return groups_;
+}
+
+void Launcher::Require(const Limits& limits) {
+  const std::lock_guard lock(mutex_);
+  Groups()->Require(limits);
 }
 
 // A launcher that died between two requests has seen nothing of the next: it is replaced unnoticed.
@@ -203,6 +240,7 @@ Sandbox Launcher::Start(const SandboxRequest& request) {
   LaunchReply reply{};
   {
     const std::lock_guard lock(mutex_);
+    Groups()->Require(spec.limits);
     EnsureProcess();
     if (!SendWithDescriptors(socket_.get(), &header, sizeof header, descriptors) ||
         !ReceiveReply(socket_.get(), &reply, &sandbox.pidfd_)) {
@@ -211,9 +249,11 @@ Sandbox Launcher::Start(const SandboxRequest& request) {
           .Because("the launcher died")
           .Hint("try again; `rundlet doctor` says what this host lacks");
     }
+    sandbox.groups_ = groups_;
   }
   if (reply.pid <= 0) throw StartError(spec, reply.failure);
   sandbox.pid_ = reply.pid;
+  sandbox.leaf_ = reply.leaf;
   status.write.reset();
   lifeline.read.reset();
   sandbox.WaitForStart(spec);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <chrono>
+#include <csignal>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,6 +18,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/process.h"
+#include "runtime/cgroup/engine_groups.h"
 #include "runtime/record.h"
 #include "runtime/sandbox_spec.h"
 
@@ -36,10 +38,16 @@ struct SandboxRequest {
 struct Outcome {
   enum class End { kExited, kSignalled };
   End end = End::kExited;
-  int code = 0;              // exit code or signal number
-  uint64_t peak_memory = 0;  // bytes, of the largest process
+  int code = 0;  // exit code or signal number
+  // Of all its processes; without control groups, of the largest, and of those that were waited
+  // for.
+  uint64_t peak_memory = 0;  // bytes
   std::chrono::nanoseconds user_time{0};
   std::chrono::nanoseconds system_time{0};
+  // What its limits did.
+  uint64_t memory_kills = 0;   // processes that the kernel killed for memory
+  uint64_t forks_refused = 0;  // processes and threads beyond the limit
+  bool scratch_full = false;   // when the program ended
   StageTimes times{};
   int64_t ended_at = 0;  // CLOCK_MONOTONIC nanoseconds
 };
@@ -67,12 +75,15 @@ class Sandbox {
   Sandbox() = default;
   void WaitForStart(const SandboxSpec& spec);
   Outcome Collect();
+  Outcome ReadRecord(const siginfo_t& info) const;
 
   pid_t pid_ = -1;
   base::UniqueFd pidfd_;
   base::UniqueFd status_;    // read end of the status pipe
   base::UniqueFd outcome_;   // memory file that init writes
   base::UniqueFd lifeline_;  // while we hold this, the sandbox lives
+  std::shared_ptr<EngineGroups> groups_;
+  uint64_t leaf_ = 0;
   bool collected_ = false;
 };
 
@@ -86,13 +97,19 @@ class Launcher {
   // Starts a sandbox and returns when its program runs. Throws base::Error that names the stage.
   Sandbox Start(const SandboxRequest& request);
 
+  // Throws base::Error (kHost) when this host cannot enforce one of these limits. Start does so
+  // too; this is for telling before anything else is done.
+  void Require(const Limits& limits);
+
  private:
+  const std::shared_ptr<EngineGroups>& Groups();
   void StartProcess();
   void EnsureProcess();
 
   const std::string program_;
   base::UniqueFd state_dir_;
   std::mutex mutex_;  // one request at a time on the socket
+  std::shared_ptr<EngineGroups> groups_;
   base::UniqueFd socket_;
   base::Child process_;
 };

@@ -10,6 +10,8 @@ const char* NameOf(Stage stage) {
       return "making its mounts";
     case Stage::kNetwork:
       return "setting up its network";
+    case Stage::kGroups:
+      return "joining its control groups";
     case Stage::kCloned:
       return "cloning its first process";
     case Stage::kIdMap:

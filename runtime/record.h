@@ -17,6 +17,7 @@ enum class Stage : uint32_t {
   kReceived,    // launcher: request decoded
   kMounts,      // launcher: detached mounts made
   kNetwork,     // launcher: in the sandbox's network namespace
+  kGroups,      // launcher: in its control groups
   kCloned,      // launcher: process cloned with its namespaces
   kIdMap,       // user namespace mapped
   kIdentity,    // root of its own user namespace
@@ -42,13 +43,14 @@ using StageTimes = std::array<int64_t, static_cast<std::size_t>(Stage::kCount)>;
 struct Failure {
   Stage stage;
   int32_t error_number;
-  uint32_t index;  // of the mount in the plan, where the stage has one
+  uint32_t index;  // of the mount in the plan; of the controller (kGroups); else 0
 };
 
 // What the launcher answers to one request. The pidfd travels along when `pid` > 0.
 struct LaunchReply {
   int32_t pid;
   Failure failure;  // when pid <= 0
+  uint64_t leaf;    // the name of its control groups
 };
 
 // Written by the sandbox's init when the program has ended. Absent: the sandbox was killed as a
@@ -56,8 +58,9 @@ struct LaunchReply {
 struct OutcomeRecord {
   static constexpr uint32_t kMagic = 0x314F4E52;  // "RNO1"
   uint32_t magic;
-  int32_t wait_status;  // of the program, as waitpid gives it
-  rusage usage;         // of the program and the children it waited for
+  int32_t wait_status;    // of the program, as waitpid gives it
+  uint32_t scratch_full;  // there was no room left when it ended
+  rusage usage;           // of the program and the children it waited for
   StageTimes times;
   int64_t ended_at;  // CLOCK_MONOTONIC nanoseconds
 };

@@ -20,6 +20,11 @@ constexpr size_t kMaxArgumentBytes = size_t{6} << 20;  // arguments and environm
 constexpr size_t kMaxHostname = 64;
 constexpr uint64_t kMinScratch = 1 << 16;
 constexpr uint64_t kMaxScratch = uint64_t{1} << 44;
+constexpr uint64_t kMinMemory = uint64_t{4} << 20;  // setting a sandbox up takes about half of it
+constexpr uint64_t kMaxMemory = uint64_t{1} << 62;
+constexpr uint32_t kMinCpus = 10;         // the kernel's least quota
+constexpr uint32_t kMaxCpus = 8'192'000;  // the kernel's most processors
+constexpr uint32_t kMaxPids = 1 << 22;    // the kernel's most process ids
 
 [[noreturn]] void Refuse(const std::string& object, const std::string& why) {
   throw Error(Fault::kInvalid, fmt::format("starting a sandbox with {}", base::Printable(object)))
@@ -159,12 +164,29 @@ void CheckHostname(const std::string& hostname) {
 
 }  // namespace
 
+void CheckLimits(const Limits& limits) {
+  if (limits.memory.has_value() && (*limits.memory < kMinMemory || *limits.memory > kMaxMemory)) {
+    Refuse(fmt::format("{} of memory", base::HumanBytes(*limits.memory)),
+           fmt::format("it must be between {} and {}", base::HumanBytes(kMinMemory),
+                       base::HumanBytes(kMaxMemory)));
+  }
+  if (limits.cpus.has_value() && (*limits.cpus < kMinCpus || *limits.cpus > kMaxCpus)) {
+    Refuse(fmt::format("{:.3f} processors", *limits.cpus / 1000.0),
+           fmt::format("it must be between {} and {}", kMinCpus / 1000.0, kMaxCpus / 1000));
+  }
+  if (limits.pids.has_value() && (*limits.pids == 0 || *limits.pids > kMaxPids)) {
+    Refuse(fmt::format("{} processes", *limits.pids),
+           fmt::format("it must be between 1 and {}", kMaxPids));
+  }
+}
+
 CheckedSpec CheckSpec(SandboxSpec spec) {
   CheckMounts(spec.mounts);
   CheckIds(spec);
   CheckCommand(spec);
   CheckInsidePath(fmt::format("working directory `{}`", spec.cwd), spec.cwd);
   CheckHostname(spec.hostname);
+  CheckLimits(spec.limits);
   if (spec.scratch_bytes < kMinScratch || spec.scratch_bytes > kMaxScratch) {
     Refuse(fmt::format("{} of scratch space", base::HumanBytes(spec.scratch_bytes)),
            fmt::format("it must be between {} and {}", base::HumanBytes(kMinScratch),

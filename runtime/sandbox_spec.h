@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/mount_plan.h"
+#include "runtime/sandbox_limits.h"
 
 namespace rundlet::runtime {
 
@@ -44,6 +45,7 @@ struct SandboxSpec {
   Privilege privilege = Privilege::kNone;
   uint64_t scratch_bytes = uint64_t{1}
                            << 30;  // writable layer, /tmp and every other Scratch together
+  Limits limits;
   // The program is an open descriptor of the host (a worker), not a path inside:
   // SandboxRequest::program.
   bool program_by_descriptor = false;
@@ -59,6 +61,9 @@ class CheckedSpec {
   explicit CheckedSpec(SandboxSpec spec) : spec_(std::move(spec)) {}
   SandboxSpec spec_;
 };
+
+// The part of CheckSpec that concerns limits: what no kernel takes.
+void CheckLimits(const Limits& limits);
 
 // Refuses absurd or hostile values with a reason: ids outside the range, NUL bytes, paths with
 // "..", over-long lists. Throws base::Error (kInvalid).

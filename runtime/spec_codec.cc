@@ -1,6 +1,7 @@
 #include "runtime/spec_codec.h"
 
 #include <cereal/archives/binary.hpp>
+#include <cereal/types/optional.hpp>
 #include <cereal/types/string.hpp>
 #include <cereal/types/utility.hpp>
 #include <cereal/types/variant.hpp>
@@ -48,14 +49,18 @@ void serialize(Archive& archive, IdRange& ids) {
   archive(ids.base, ids.count);
 }
 template <class Archive>
+void serialize(Archive& archive, Limits& limits) {
+  archive(limits.memory, limits.cpus, limits.pids);
+}
+template <class Archive>
 void serialize(Archive& archive, SandboxSpec& spec) {
   archive(spec.hostname, spec.mounts.mounts, spec.argv, spec.environment, spec.cwd, spec.ids,
-          spec.uid, spec.gid, spec.network, spec.privilege, spec.scratch_bytes,
+          spec.uid, spec.gid, spec.network, spec.privilege, spec.scratch_bytes, spec.limits,
           spec.program_by_descriptor);
 }
 
 namespace {
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 }
 
 std::string EncodeSpec(const CheckedSpec& spec) {

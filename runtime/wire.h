@@ -14,6 +14,8 @@ namespace rundlet::runtime {
 // The launcher's descriptors.
 constexpr int kLauncherSocket = 3;
 constexpr int kLauncherStore = 4;  // a detached clone of the state directory's mount
+// From here on the engine's control groups, in the order of the launcher's arguments (GroupText).
+constexpr int kLauncherGroups = 5;
 
 constexpr size_t kMaxDescriptors = 253;  // SCM_MAX_FD
 constexpr size_t kMaxSpecBytes = size_t{16} << 20;

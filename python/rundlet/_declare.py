@@ -83,10 +83,15 @@ def resources(
     *,
     cpus: float | None = None,
     memory: int | str | None = None,
+    pids: int | None = None,
+    disk: int | str | None = None,
     timeout: float | str | None = None,
     retries: int = 0,
 ) -> Callable[[Function], Function]:
-    """Limit a step: processors, memory (bytes or `"512MiB"`), time (seconds or `"5m"`), retries.
+    """Limit a step, and say how often it is tried again.
+
+    Processors; memory of all its processes and tables (bytes or `"512MiB"`); processes and threads;
+    what it writes to `/tmp` and elsewhere; time of each try (seconds or `"5m"`).
 
     >>> @resources(cpus=2, memory="2GiB", timeout="10m", retries=1)
     ... def step():
@@ -95,7 +100,11 @@ def resources(
     if cpus is not None:
         _values.cpu_count(cpus)
     if memory is not None:
-        _values.memory_bytes(memory)
+        _values.memory_bytes("memory", memory)
+    if pids is not None:
+        _values.process_count(pids)
+    if disk is not None:
+        _values.memory_bytes("disk", disk)
     if timeout is not None:
         _values.timeout_seconds(timeout)
     _values.retry_count(retries)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MATERIALIZE = ("none", "replace", "append")
 NETWORK = ("none", "host")
 MAX_RETRIES = 100
+MAX_PIDS = 1 << 22  # of the kernel
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _VERSION = re.compile(r"3\.\d{1,2}\Z")
@@ -129,15 +130,15 @@ def _pinned(name: object, version: object) -> str:
     return f"{name}=={version}"
 
 
-def memory_bytes(value: object) -> int:
+def memory_bytes(what: str, value: object) -> int:
     """Bytes from a number or from text with a unit; `M` and `MiB` are 1,048,576, `MB` is 1,000,000.
 
-    >>> memory_bytes("512MiB"), memory_bytes(1024)
+    >>> memory_bytes("memory", "512MiB"), memory_bytes("disk", 1024)
     (536870912, 1024)
     """
-    amount = _amount("memory", value, _BYTES, "'512MiB'")
+    amount = _amount(what, value, _BYTES, "'512MiB'")
     if not 1 <= amount < 2**63:
-        raise DeclarationError(f"`memory` must be at least one byte, not {value!r}")
+        raise DeclarationError(f"`{what}` must be at least one byte, not {value!r}")
     return int(amount)
 
 
@@ -161,6 +162,17 @@ def cpu_count(value: object) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 4096:
         raise DeclarationError(f"`cpus` must be a number more than 0, not {value!r}")
+    return value
+
+
+def process_count(value: object) -> int:
+    """How many processes and threads.
+
+    >>> process_count(100)
+    100
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_PIDS:
+        raise DeclarationError(f"`pids` must be a whole number, 1 to {MAX_PIDS}, not {value!r}")
     return value
 
 

@@ -19,7 +19,7 @@ _SIGNATURES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "model": ((), ("materialize", "name")),
     "expectation": ((), ("name",)),
     "python": (("version",), ("version", "pip", "image")),
-    "resources": ((), ("cpus", "memory", "timeout", "retries")),
+    "resources": ((), ("cpus", "memory", "pids", "disk", "timeout", "retries")),
     "env": ((), ()),
     "network": (("level",), ("level",)),
     "Model": (("name",), ("name", "columns", "filter")),
@@ -79,6 +79,8 @@ class Declaration:
             "network": "none",
             "cpus": None,
             "memory": None,
+            "pids": None,
+            "disk": None,
             "timeout": None,
             "retries": 0,
         }
@@ -136,7 +138,11 @@ class Declaration:
         if given.get("cpus") is not None:
             self.values["cpus"] = _values.cpu_count(given["cpus"])
         if given.get("memory") is not None:
-            self.values["memory"] = _values.memory_bytes(given["memory"])
+            self.values["memory"] = _values.memory_bytes("memory", given["memory"])
+        if given.get("pids") is not None:
+            self.values["pids"] = _values.process_count(given["pids"])
+        if given.get("disk") is not None:
+            self.values["disk"] = _values.memory_bytes("disk", given["disk"])
         if given.get("timeout") is not None:
             self.values["timeout"] = _values.timeout_seconds(given["timeout"])
         if "retries" in given:

@@ -33,9 +33,13 @@ _OPTIONS = (
     "network",
     "cpus",
     "memory",
+    "pids",
+    "disk",
     "timeout",
     "retries",
 )
+# How sqlglot's messages show a word of the query.
+_TOKEN = re.compile(r"<Token token_type: .*?, text: (.*?), line: \d+, col: .*>", re.DOTALL)
 _FILE_FUNCTION = re.compile(
     r"(read|scan)_?(csv|parquet|json|ndjson|blob|text|xlsx)|glob|"
     r".*_(scan|query|attach)\Z",
@@ -120,7 +124,7 @@ class _Query:
             "parameters": parameters,
             "python": {
                 "version": self.options.get("python"),
-                "pip": [],
+                "pip": None,
                 "image": self.options.get("image"),
             },
             "imports": [],
@@ -129,6 +133,8 @@ class _Query:
             "network": self.options.get("network", "none"),
             "cpus": self.options.get("cpus"),
             "memory": self.options.get("memory"),
+            "pids": self.options.get("pids"),
+            "disk": self.options.get("disk"),
             "timeout": self.options.get("timeout"),
             "retries": self.options.get("retries", 0),
         }
@@ -279,6 +285,7 @@ class _Query:
         if not line:  # the tokenizer names no place: a quote or comment that does not end
             message = "the text cannot be split into words: a quote or a comment may not end"
             line = 1
+        message = _TOKEN.sub(r"`\1`", message)
         self._fault(line, column, f"syntax error: {message[:1].lower()}{message[1:]}")
 
     def _line_of(self, offset: int) -> int:
@@ -306,17 +313,23 @@ def _checked(key: str, value: str) -> Any:
         return _values.check_version(value)
     if key == "image":
         return _values.check_text(key, value)
-    if key == "memory":
-        return _values.memory_bytes(value)
+    if key in ("memory", "disk"):
+        return _values.memory_bytes(key, value)
     if key == "timeout":
         return _values.timeout_seconds(value)
+    if key == "pids":
+        return _values.process_count(_whole(value))
     if key == "retries":
-        return _values.retry_count(int(value) if value.isascii() and value.isdigit() else value)
+        return _values.retry_count(_whole(value))
     try:
         number = float(value)
     except ValueError:
         return _values.cpu_count(value)
     return _values.cpu_count(int(number) if number.is_integer() else number)
+
+
+def _whole(value: str) -> int | str:
+    return int(value) if value.isascii() and value.isdigit() else value
 
 
 def _is_cte(table: exp.Table) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from rundlet_runner.failure import StepError
@@ -30,7 +31,12 @@ def materialize(request: dict[str, Any]) -> dict[str, Any]:
     preview = Preview(request.get("limit"))
     preview.add(table)
     path = request["output"]
-    pq.write_table(table, path, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+    try:
+        pq.write_table(table, path, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise StepError("NoSpaceError", "no space is left where results are kept") from error
     return summary(table.schema, table.num_rows, os.stat(path).st_size, preview)
 
 

@@ -114,6 +114,8 @@ def cell(scalar: Any) -> Any:
         return _short(scalar)
     if value is None or isinstance(value, bool):
         return value
+    if type(value).__name__ == "Decimal" and scalar.type.scale == 0:
+        value = int(value)  # DuckDB's HUGEINT, which is what sum() of integers gives
     if type(value) is int:
         return value if -(2**63) <= value < 2**63 else str(value)
     if type(value) is float:

@@ -28,6 +28,8 @@ nlohmann::json SplitArchive(
     const nlohmann::json& request);  // an OCI or docker archive -> its members at /out
 nlohmann::json ReadImage(
     const nlohmann::json& request);  // index, manifest and config documents -> what they say
+nlohmann::json RegistryGet(
+    const nlohmann::json& request);  // a manifest or blob of a registry -> a file or pipe
 nlohmann::json HashTree(
     const nlohmann::json& request);  // digests of an interpreter's files below /image
 // Packages.

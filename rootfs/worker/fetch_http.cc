@@ -22,6 +22,9 @@ namespace {
 constexpr int kRedirectLimit = 5;
 constexpr uint64_t kDiscardLimit = uint64_t{1} << 20;  // of an answer that is no success
 constexpr long kConnectSeconds = 20;
+constexpr int64_t kLongestWait = 30;  // seconds a server may ask us to wait
+constexpr size_t kChallenges = 8;
+constexpr size_t kHeaderLimit = 8192;  // of a value that is kept
 
 struct EasyCloser {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
@@ -50,6 +53,10 @@ std::optional<uint64_t> Number(std::string_view text) {
 // What one answer's headers said.
 struct Answer {
   std::string location;
+  std::string content_type;
+  std::string etag;
+  std::vector<std::string> challenges;
+  std::optional<int64_t> retry_after;   // seconds
   std::optional<uint64_t> range_start;  // of Content-Range
   std::optional<uint64_t> range_total;
   std::optional<uint64_t> length;
@@ -68,14 +75,22 @@ void ParseContentRange(std::string_view value, Answer& answer) {
   answer.range_total = Number(value.substr(slash + 1));
 }
 
+// Seconds, or a date.
+std::optional<int64_t> ParseRetryAfter(const std::string& value) {
+  if (const std::optional<uint64_t> seconds = Number(value)) {
+    return static_cast<int64_t>(std::min(*seconds, uint64_t{INT32_MAX}));
+  }
+  const time_t date = curl_getdate(value.c_str(), nullptr);
+  if (date < 0) return std::nullopt;
+  return std::max<int64_t>(0, date - time(nullptr));
+}
+
 // One request, through its redirects and retries.
 class Transfer {
  public:
   Transfer(const HttpSettings& settings, const HttpRequest& request)
       : settings_(settings), request_(request), url_(request.url), easy_(curl_easy_init()) {
-    const std::string accept = "Accept: " + request.accept;
-    headers_.reset(curl_slist_append(nullptr, accept.c_str()));
-    if (easy_ == nullptr || headers_ == nullptr) {
+    if (easy_ == nullptr) {
       throw base::Error(base::Fault::kHost, "starting a download").Because("out of memory");
     }
   }
@@ -88,6 +103,7 @@ class Transfer {
   bool Prepare() {
     answer_ = {};
     refusal_.reset();
+    changed_ = false;
     offset_ = from_start_ ? 0 : request_.target->ResumeFrom();
     const UrlParts parts = PartsOf(url_);
     host_ = parts.host;
@@ -108,6 +124,10 @@ class Transfer {
     if (status == 416 && offset_ != 0) {
       from_start_ = true;
       return Retry({"the server cannot resume the download", true});
+    }
+    if (changed_) {
+      from_start_ = true;
+      return Retry({fmt::format("`{}` serves something else than before", host_), true});
     }
     if (status != 0 && (status < 200 || status >= 300)) return FailStatus(status);
     if (code != CURLE_OK) return Retry({CurlCause(code), IsTransient(code)});
@@ -132,11 +152,18 @@ class Transfer {
     Set(CURLOPT_URL, url_.c_str());
     Set(CURLOPT_PROTOCOLS_STR, "http,https");
     Set(CURLOPT_FOLLOWLOCATION, 0L);
+    headers_.reset(curl_slist_append(nullptr, ("Accept: " + request_.accept).c_str()));
+    if (offset_ != 0 && !etag_.empty()) {
+      headers_.reset(curl_slist_append(headers_.release(), ("If-Range: " + etag_).c_str()));
+    }
     Set(CURLOPT_HTTPHEADER, headers_.get());
+    SetCredentials();
+    if (!request_.form.empty()) Set(CURLOPT_POSTFIELDS, request_.form.c_str());
     Set(CURLOPT_USERAGENT, "rundlet/" RUNDLET_VERSION);
     Set(CURLOPT_NOSIGNAL, 1L);
     Set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
-    Set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+    Set(CURLOPT_TIMEOUT, static_cast<long>(settings_.total_seconds));
+    Set(CURLOPT_LOW_SPEED_LIMIT, static_cast<long>(settings_.slowest));
     Set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(settings_.stall_seconds));
     // Decided here alone, since the check of addresses depends on it. An empty proxy keeps curl
     // from looking into the environment.
@@ -158,6 +185,18 @@ class Transfer {
     Set(CURLOPT_BUFFERSIZE, 256L * 1024);
   }
 
+  void SetCredentials() {
+    if (!IsSameOrigin(url_, request_.url)) return;
+    if (!request_.user.empty()) {
+      Set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+      Set(CURLOPT_USERNAME, request_.user.c_str());
+      Set(CURLOPT_PASSWORD, request_.password.c_str());
+    } else if (!request_.token.empty()) {
+      Set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BEARER));
+      Set(CURLOPT_XOAUTH2_BEARER, request_.token.c_str());
+    }
+  }
+
   bool Refused(std::string cause) { return Fail({std::move(cause), false, false}); }
 
   bool Fail(HttpFailure failure) {
@@ -171,7 +210,12 @@ class Transfer {
       return Fail({fmt::format("{} (tried {} times)", failure.cause, attempt_ + 1), false,
                    failure.host_fault});
     }
-    const int64_t wait = int64_t{settings_.first_wait_ms} << attempt_;
+    const int64_t asked = answer_.retry_after.value_or(0);
+    if (asked > kLongestWait) {
+      return Fail({fmt::format("{}, and asks to come back in {} s", failure.cause, asked), false,
+                   failure.host_fault});
+    }
+    const int64_t wait = std::max(int64_t{settings_.first_wait_ms} << attempt_, asked * 1000);
     ++attempt_;
     not_before_ = base::MonotonicNanoseconds() + wait * 1'000'000;
     redirects_ = 0;
@@ -197,8 +241,10 @@ class Transfer {
     const char* words = status == 404 || status == 410   ? " (not there)"
                         : status == 401 || status == 407 ? " (it asks for credentials)"
                         : status == 403                  ? " (forbidden)"
+                        : status == 429                  ? " (too many requests)"
                                                          : "";
-    return Retry({fmt::format("`{}` answers {}{}", host_, status, words), again});
+    return Retry({fmt::format("`{}` answers {}{}", host_, status, words), again, true, status,
+                  answer_.challenges});
   }
 
   std::string CurlCause(CURLcode code) const {
@@ -223,8 +269,15 @@ class Transfer {
       const bool part = status == 206;
       if (part && answer_.range_start != offset_)
         return RefuseHere("the server sends another range than asked for");
+      if (part && !etag_.empty() && answer_.etag != etag_) {
+        changed_ = true;
+        return false;
+      }
+      // A weak tag says nothing about bytes.
+      etag_ = answer_.etag.starts_with('"') ? answer_.etag : "";
       const std::optional<uint64_t> total = part ? answer_.range_total : answer_.length;
-      refusal_ = request_.target->Begin({part ? offset_ : 0, total.value_or(0), url_});
+      refusal_ = request_.target->Begin(
+          {part ? offset_ : 0, total.value_or(0), url_, answer_.content_type});
     }
     if (!refusal_.has_value() && !piece.empty()) refusal_ = request_.target->Take(piece);
     return !refusal_.has_value();
@@ -249,7 +302,14 @@ class Transfer {
     if (colon == line.npos) return;
     const std::string name = Lower(line.substr(0, colon));
     const std::string_view value = base::Trim(line.substr(colon + 1));
+    if (value.size() > kHeaderLimit) return;
     if (name == "location") answer_.location = value;
+    if (name == "content-type") answer_.content_type = value;
+    if (name == "etag") answer_.etag = value;
+    if (name == "retry-after") answer_.retry_after = ParseRetryAfter(std::string(value));
+    if (name == "www-authenticate" && answer_.challenges.size() < kChallenges) {
+      answer_.challenges.emplace_back(value);
+    }
     if (name == "content-length") answer_.length = Number(value);
     if (name == "content-range") ParseContentRange(value, answer_);
   }
@@ -280,7 +340,7 @@ class Transfer {
     if (!vouched && !IsPublicAddress(address.addr)) {
       refusal_is_host_ = false;
       refusal_ =
-          fmt::format("`{}` leads to an inner address, which only a configured index may", host_);
+          fmt::format("`{}` leads to an inner address, which only a configured host may", host_);
       return CURL_SOCKET_BAD;
     }
     return socket(address.family, address.socktype | SOCK_CLOEXEC, address.protocol);
@@ -297,6 +357,8 @@ class Transfer {
   std::unique_ptr<CURL, EasyCloser> easy_;
   std::unique_ptr<curl_slist, ListCloser> headers_;
   Answer answer_;
+  std::string etag_;  // of the bytes that came so far, when it is a strong one
+  bool changed_ = false;
   std::optional<std::string> refusal_;
   bool refusal_is_host_ = true;
   uint64_t offset_ = 0;      // asked for

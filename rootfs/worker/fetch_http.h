@@ -1,9 +1,10 @@
 // HTTP GETs for the fetcher, many at once: curl behind a small interface.
 //
 // Only http and https. Redirects are followed here, not by curl, so that each new host is checked:
-// no credentials are ever sent (URLs with a user name are refused), at most five, never from https
-// to http. Addresses are checked after resolution, at connect: loopback, private and link-local
-// ones only for hosts the administrator configured.
+// at most five, never from https to http, and a request's credentials go to the scheme, host and
+// port of its own URL only (URLs with a user name in them are refused). Addresses are checked after
+// resolution, at connect: loopback, private and link-local ones only for hosts the administrator
+// configured. A download that broke is resumed only where the server says it is still the same.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +26,9 @@ struct HttpSettings {
   int connections = 8;
   int retries = 3;
   int first_wait_ms = 500;  // doubled at each retry
-  int stall_seconds = 30;   // below 1 byte a second for that long counts as a time-out
+  int stall_seconds = 30;   // below `slowest` for that long counts as a time-out
+  int slowest = 1;          // bytes a second
+  int total_seconds = 0;    // for one answer from first to last byte; 0: as long as it takes
 };
 
 // Why a GET did not succeed. `again` says that trying once more may help.
@@ -33,6 +36,8 @@ struct HttpFailure {
   std::string cause;
   bool again = false;
   bool host_fault = true;  // network or server; else the request itself is refused
+  long status = 0;         // of the answer that ended it, when there was one
+  std::vector<std::string> challenges = {};  // its WWW-Authenticate headers
 };
 
 // What is told to whoever wants the bytes. A body may come in several answers (redirect bodies are
@@ -47,6 +52,7 @@ class HttpTarget {
     uint64_t offset = 0;  // of its first byte in the whole: 0 when the server ignored the wish
     uint64_t total = 0;   // length of the whole; 0: not told
     std::string url;      // where it comes from, after redirects
+    std::string content_type;
   };
   virtual std::optional<std::string> Begin(const Start& start) = 0;
   virtual std::optional<std::string> Take(std::span<const std::byte> piece) = 0;
@@ -59,6 +65,11 @@ struct HttpRequest {
   std::string url;
   std::string accept = "*/*";
   HttpTarget* target = nullptr;  // borrowed
+  // Basic credentials, or a token; for `url` itself, and not sent after a redirect elsewhere.
+  std::string user = {};
+  std::string password = {};
+  std::string token = {};
+  std::string form = {};  // not empty: POSTed, as a form
 };
 
 // Runs all to their end.

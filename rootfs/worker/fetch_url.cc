@@ -14,9 +14,9 @@ struct UrlCloser {
 };
 using Url = std::unique_ptr<CURLU, UrlCloser>;
 
-std::string Part(const Url& url, CURLUPart part) {
+std::string Part(const Url& url, CURLUPart part, unsigned flags = 0) {
   char* text = nullptr;
-  if (curl_url_get(url.get(), part, &text, 0) != CURLUE_OK) return {};
+  if (curl_url_get(url.get(), part, &text, flags) != CURLUE_OK) return {};
   std::string copy(text);
   curl_free(text);
   return copy;
@@ -44,6 +44,25 @@ std::string ResolveUrl(const std::string& base_url, const std::string& reference
   if (curl_url_set(url.get(), CURLUPART_URL, base_url.c_str(), 0) != CURLUE_OK) return {};
   if (curl_url_set(url.get(), CURLUPART_URL, reference.c_str(), 0) != CURLUE_OK) return {};
   return Part(url, CURLUPART_URL);
+}
+
+bool IsSameOrigin(const std::string& a, const std::string& b) {
+  const auto origin = [](const std::string& text) -> std::string {
+    const Url url(curl_url());
+    if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) return {};
+    return Part(url, CURLUPART_SCHEME) + " " + Lower(Part(url, CURLUPART_HOST)) + " " +
+           Part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+  };
+  const std::string first = origin(a);
+  return !first.empty() && first == origin(b);
+}
+
+std::string EncodeQuery(const std::string& value) {
+  char* text = curl_easy_escape(nullptr, value.data(), static_cast<int>(value.size()));
+  if (text == nullptr) return {};
+  std::string copy(text);
+  curl_free(text);
+  return copy;
 }
 
 bool IsSameHost(std::string_view a, std::string_view b) { return Lower(a) == Lower(b); }

@@ -18,6 +18,12 @@ UrlParts PartsOf(const std::string& url);
 // A reference resolved against a URL. Empty when that gives no URL.
 std::string ResolveUrl(const std::string& base_url, const std::string& reference);
 
+// Whether scheme, host and port of two URLs are the same: what credentials are meant for.
+bool IsSameOrigin(const std::string& a, const std::string& b);
+
+// "a b" -> "a%20b": a value inside a query or a form.
+std::string EncodeQuery(const std::string& value);
+
 // Host names are compared without regard to case.
 bool IsSameHost(std::string_view a, std::string_view b);
 // Whether `host` is one of `domains` or lies in one of them ("a.example" in "example" or

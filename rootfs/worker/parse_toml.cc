@@ -1,5 +1,6 @@
 #include "rootfs/worker/parse_toml.h"
 
+#include <cctype>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -96,6 +97,12 @@ class Converter {
   nlohmann::json lines_ = nlohmann::json::object();
 };
 
+// toml++ writes sentences; our messages are lower case.
+std::string LowerFirst(std::string text) {
+  if (!text.empty()) text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
 }  // namespace
 
 nlohmann::json TomlToJson(std::string_view text) {
@@ -106,7 +113,7 @@ nlohmann::json TomlToJson(std::string_view text) {
     const toml::source_position at = error.source().begin;
     throw base::Error(base::Fault::kInvalid,
                       fmt::format("reading TOML at line {}, column {}", at.line, at.column))
-        .Because(base::Printable(error.description()));
+        .Because(LowerFirst(base::Printable(error.description())));
   }
 }
 

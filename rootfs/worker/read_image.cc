@@ -60,7 +60,7 @@ nlohmann::json ReadDocument(const BlobRange& blob, std::string_view kind,
 }
 
 base::Digest DiffIdOf(const BlobRange& blob) {
-  return BlobReader(blob, {}, Digesting::kYes).Finish().contents;
+  return BlobReader(blob, {}, Digesting::kContents).Finish().contents;
 }
 
 nlohmann::json ReadImageFrom(int file, const nlohmann::json& request) {

@@ -17,6 +17,7 @@ namespace rundlet::rootfs::worker {
 namespace {
 
 constexpr size_t kChunk = size_t{256} << 10;
+constexpr size_t kMagic = 4;
 
 base::Error Refuse(std::string why) {
   return base::Error(base::Fault::kInvalid, "reading an archive").Because(std::move(why));
@@ -26,7 +27,9 @@ size_t ReadSome(const BlobRange& blob, uint64_t position, std::span<std::byte> b
   const size_t wanted = std::min<uint64_t>(buffer.size(), blob.size - position);
   while (true) {
     const ssize_t count =
-        pread(blob.fd, buffer.data(), wanted, static_cast<off_t>(blob.offset + position));
+        blob.of == BlobRange::Of::kPipe
+            ? read(blob.fd, buffer.data(), wanted)
+            : pread(blob.fd, buffer.data(), wanted, static_cast<off_t>(blob.offset + position));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) base::ThrowErrno("reading an archive");
     if (count == 0 && wanted > 0) throw Refuse("it is shorter than was said");
@@ -34,14 +37,10 @@ size_t ReadSome(const BlobRange& blob, uint64_t position, std::span<std::byte> b
   }
 }
 
-Compression Sniff(const BlobRange& blob) {
-  std::array<std::byte, 4> magic{};
-  size_t have = 0;
-  while (have < std::min<uint64_t>(magic.size(), blob.size)) {
-    have += ReadSome(blob, have, std::span(magic).subspan(have));
-  }
+Compression CompressionOf(std::span<const std::byte> start) {
   const auto starts_with = [&](std::initializer_list<unsigned> bytes) {
-    return std::equal(bytes.begin(), bytes.end(), magic.begin(),
+    return start.size() >= bytes.size() &&
+           std::equal(bytes.begin(), bytes.end(), start.begin(),
                       [](unsigned a, std::byte b) { return a == std::to_integer<unsigned>(b); });
   };
   if (starts_with({0x1f, 0x8b, 0x08})) return Compression::kGzip;
@@ -75,6 +74,7 @@ struct BlobReader::State {
   Compression compression = Compression::kNone;
 
   std::vector<std::byte> buffer = std::vector<std::byte>(kChunk);
+  size_t peeked = 0;      // bytes at the front of the buffer that are still to be consumed
   uint64_t consumed = 0;  // of the blob
   uint64_t produced = 0;
   base::Sha256 blob_hash;
@@ -84,11 +84,20 @@ struct BlobReader::State {
   bool inflater_ended = false;
   std::exception_ptr failure;  // thrown inside libarchive's callback, to be thrown again outside
 
+  std::span<const std::byte> Peek() {
+    while (peeked < std::min<uint64_t>(kMagic, blob.size)) {
+      peeked += ReadSome(blob, peeked, std::span(buffer).subspan(peeked));
+    }
+    return std::span(buffer).first(peeked);
+  }
+
   std::span<const std::byte> ReadBlob() {
     if (consumed == blob.size) return {};
-    const std::span<const std::byte> bytes(buffer.data(), ReadSome(blob, consumed, buffer));
+    const size_t count = peeked != 0 ? peeked : ReadSome(blob, consumed, buffer);
+    peeked = 0;
+    const std::span<const std::byte> bytes(buffer.data(), count);
     consumed += bytes.size();
-    if (digesting == Digesting::kYes) blob_hash.Add(bytes);
+    if (digesting == Digesting::kBoth) blob_hash.Add(bytes);
     if (progress) progress(consumed);
     return bytes;
   }
@@ -160,7 +169,7 @@ BlobReader::BlobReader(const BlobRange& blob, const BlobLimits& limits, Digestin
   state_->limits = limits;
   state_->digesting = digesting;
   state_->progress = std::move(progress);
-  state_->compression = Sniff(blob);
+  state_->compression = CompressionOf(state_->Peek());
   if (state_->compression != Compression::kNone) state_->OpenInflater();
 }
 
@@ -174,13 +183,14 @@ std::span<const std::byte> BlobReader::Next() {
       state.compression == Compression::kNone ? state.ReadBlob() : state.Inflate();
   state.produced += bytes.size();
   state.CheckLimits();
-  if (state.digesting == Digesting::kYes) state.contents_hash.Add(bytes);
+  if (state.digesting != Digesting::kNo) state.contents_hash.Add(bytes);
   return bytes;
 }
 
 uint64_t BlobReader::Skip(uint64_t bytes) {
   State& state = *state_;
-  if (state.compression != Compression::kNone || state.digesting == Digesting::kYes) return 0;
+  if (state.compression != Compression::kNone || state.digesting != Digesting::kNo) return 0;
+  if (state.peeked != 0) return 0;  // they are read already
   const uint64_t skipped = std::min(bytes, state.blob.size - state.consumed);
   state.consumed += skipped;
   state.produced += skipped;
@@ -195,6 +205,12 @@ BlobReader::Totals BlobReader::Finish() {
   while (!state_->ReadBlob().empty()) {
   }
   return {state_->blob_hash.Finish(), state_->contents_hash.Finish(), state_->produced};
+}
+
+base::Digest BlobReader::FinishBlob() {
+  while (!state_->ReadBlob().empty()) {
+  }
+  return state_->blob_hash.Finish();
 }
 
 }  // namespace rundlet::rootfs::worker

@@ -24,11 +24,14 @@ class ByteSource {
 enum class Compression { kNone, kGzip, kZstd };
 std::string_view NameOf(Compression compression);  // "none", "gzip", "zstd"
 
-// Part of an open regular file. Read with pread: several readers may share the descriptor.
+// Part of an open regular file, read with pread, so that several readers may share the descriptor;
+// or all that comes out of a pipe.
 struct BlobRange {
   int fd = -1;
-  uint64_t offset = 0;
+  uint64_t offset = 0;  // in a file
   uint64_t size = 0;
+  enum class Of { kFile, kPipe };
+  Of of = Of::kFile;
 };
 
 // How much a blob may grow when it is decompressed.
@@ -38,11 +41,11 @@ struct BlobLimits {
   uint64_t ratio_floor = uint64_t{256} << 20;  // beyond these
 };
 
-enum class Digesting { kNo, kYes };
+enum class Digesting { kNo, kContents, kBoth };
 
-// A blob, decompressed if its first bytes say gzip or zstd. With Digesting::kYes it hashes every
-// byte of the blob and every byte that comes out, also those behind the end of whatever reads from
-// it. Borrows the descriptor.
+// A blob, decompressed if its first bytes say gzip or zstd. It hashes every byte that comes out,
+// and with kBoth every byte of the blob, also those behind the end of whatever reads from it.
+// Borrows the descriptor.
 class BlobReader : public ByteSource {
  public:
   using Progress = std::function<void(uint64_t consumed)>;
@@ -55,12 +58,14 @@ class BlobReader : public ByteSource {
 
   Compression compression() const;
   struct Totals {
-    base::Digest blob;      // of the bytes as they are in the file
+    base::Digest blob;      // of the bytes as they came; with kBoth
     base::Digest contents;  // of the bytes after decompression; an image's "diff id"
     uint64_t bytes = 0;     // after decompression
   };
   // Reads what is left, to the very end of the blob. Call once, last.
   Totals Finish();
+  // Instead of Finish, when what came out was no good: the digest of the whole blob.
+  base::Digest FinishBlob();
 
  private:
   struct State;

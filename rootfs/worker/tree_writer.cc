@@ -263,7 +263,7 @@ void TreeWriter::AddFile(const TarEntry& entry, const std::string& path, TarRead
     report_.bytes += bytes.size();
   }
   ApplyXattrs(file.get(), entry);
-  ApplyMode(file.get(), entry, 0777);
+  ApplyMode(file.get(), entry, 01777);
   if (futimens(file.get(), TimesOf(entry.mtime).data()) < 0) Fail("setting the time of", path);
 }
 

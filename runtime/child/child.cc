@@ -2,6 +2,7 @@
 
 #include <grp.h>
 #include <linux/keyctl.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -41,9 +42,14 @@ void BecomeRoot(Prepared& prepared) {
 
 void SetLimits(Prepared& prepared) {
   const rlimit no_core = {0, 0};
+  // One more than the control group lets through, whose refusals are counted. On hosts without that
+  // controller this one limits; the kernel counts it for each user namespace.
+  const rlimit processes = {rlim_t{prepared.pids} + 1, rlim_t{prepared.pids} + 1};
   rlimit files = {1024, kOpenFiles};
-  if (sethostname(prepared.hostname, strlen(prepared.hostname)) < 0 || setsid() < 0 ||
-      setrlimit(RLIMIT_CORE, &no_core) < 0) {
+  // Its own control groups become the root of what it sees of them.
+  if (unshare(CLONE_NEWCGROUP) < 0 ||
+      sethostname(prepared.hostname, strlen(prepared.hostname)) < 0 || setsid() < 0 ||
+      setrlimit(RLIMIT_CORE, &no_core) < 0 || setrlimit(RLIMIT_NPROC, &processes) < 0) {
     Fail(prepared, Stage::kLimits, errno);
   }
   rlimit current;

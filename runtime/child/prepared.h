@@ -50,12 +50,16 @@ struct Prepared {
   uid_t uid;
   gid_t gid;
   Keeps keeps;
+  uint32_t pids;
   int program;  // -1: by path
   int standard[3];
   const int* files;
   size_t file_count;
   int status;    // write end, close-on-exec
   int lifeline;  // read end
+  int scratch;   // its scratch memory
+  // -1, or on v1 its memory group's oom_control: there the kernel kills one process only.
+  int oom_control;
   int outcome;
   int go;  // read end: one byte once the user namespace is mapped
   StageTimes times;

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "runtime/child/child.h"
+#include "runtime/launcher/leaves.h"
 #include "runtime/launcher/network.h"
 #include "runtime/launcher/prepare.h"
 #include "runtime/launcher/private_root.h"
@@ -30,8 +31,9 @@ namespace {
 
 using base::UniqueFd;
 
+// Not the control groups': its root would be the launcher's group. The child makes that one.
 constexpr uint64_t kNamespaces =
-    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
 
 struct Started {
   LaunchReply reply{};
@@ -41,19 +43,25 @@ struct Started {
 };
 
 Started Refused(Stage stage, int error_number, uint32_t index = 0) {
-  return {.reply = {.pid = -1, .failure = {stage, error_number, index}},
+  return {.reply = {.pid = -1, .failure = {stage, error_number, index}, .leaf = 0},
           .pidfd = {},
           .preparation = {}};
 }
 
-Started Clone(Preparation& preparation, const SandboxSpec& spec) {
+Started Clone(Preparation& preparation, const SandboxSpec& spec, Leaves& leaves) {
   Prepared& record = preparation.record();
   base::Pipe go = base::MakePipe();
   record.go = go.read.get();
+  const UniqueFd oom_control = leaves.OomControl(spec.limits);
+  record.oom_control = oom_control.get();
   int pidfd = -1;
   clone_args arguments{};
   arguments.flags = kNamespaces | CLONE_PARENT | CLONE_PIDFD;  // the network's: we are in it
   arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  if (leaves.into() >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<__u64>(leaves.into());
+  }
   Reach(record, Stage::kCloned);
   const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof arguments));
   if (pid == 0) {
@@ -61,21 +69,29 @@ Started Clone(Preparation& preparation, const SandboxSpec& spec) {
     RunChild(record);
   }
   if (pid < 0) return Refused(Stage::kCloned, errno);
-  Started started{
-      .reply = {.pid = pid, .failure = {}}, .pidfd = UniqueFd(pidfd), .preparation = {}};
-  if (!WriteIdMap(pid, spec.ids) || write(go.write.get(), "", 1) != 1) {
-    const int error_number = errno;
+  Started started{.reply = {.pid = pid, .failure = {}, .leaf = leaves.number()},
+                  .pidfd = UniqueFd(pidfd),
+                  .preparation = {}};
+  // The engine is its parent: it gets the pidfd and reaps it, and the reason on the status pipe.
+  const auto fail = [&](Failure failure) {
     kill(pid, SIGKILL);
-    // The engine is its parent: it gets the pidfd and reaps it, and the reason on the status pipe.
-    const Failure failure = {Stage::kIdMap, error_number, 0};
     [[maybe_unused]] const ssize_t written = write(record.status, &failure, sizeof failure);
+  };
+  try {
+    leaves.Limit(spec.limits);
+  } catch (const GroupFailure& failure) {
+    fail({Stage::kGroups, failure.error_number, static_cast<uint32_t>(failure.controller)});
+    return started;
   }
+  if (!PreferAsVictim(pid) || !WriteIdMap(pid, spec.ids) || write(go.write.get(), "", 1) != 1)
+    fail({Stage::kIdMap, errno, 0});
   return started;
 }
 
 struct Kept {
   MountCache mounts;
   NetworkNamespaces networks;
+  Leaves leaves;
 };
 
 Started StartSandbox(Kept& kept, const LaunchHeader& header, std::vector<UniqueFd> descriptors) {
@@ -107,19 +123,35 @@ Started StartSandbox(Kept& kept, const LaunchHeader& header, std::vector<UniqueF
     Reach(record, Stage::kMounts);
     kept.networks.EnterFor(spec.network);
     Reach(record, Stage::kNetwork);
-    Started started = Clone(*preparation, spec);
+    kept.leaves.EnterFor(spec.limits);
+    Reach(record, Stage::kGroups);
+    Started started = Clone(*preparation, spec, kept.leaves);
     kept.networks.GivenAway();
     started.preparation = std::move(preparation);
     return started;
   } catch (const MountFailure& failure) {
     return Refused(Stage::kMounts, failure.error_number, failure.index);
+  } catch (const GroupFailure& failure) {
+    return Refused(Stage::kGroups, failure.error_number, static_cast<uint32_t>(failure.controller));
   } catch (const base::Error&) {
     return Refused(Stage::kNetwork, errno);
   }
 }
 
-void Serve() {
-  Kept kept;
+// What the engine's arguments say of the descriptors it handed down.
+std::vector<Leaves::Place> GroupPlaces(int count, char** arguments) {
+  std::vector<Leaves::Place> places;
+  for (int i = 1; i < count; ++i) {
+    places.push_back({.kind = ParseGroupText(arguments[i]),
+                      .dir = UniqueFd(kLauncherGroups + i - 1),
+                      .leaf = {}});
+  }
+  return places;
+}
+
+void Serve(std::vector<Leaves::Place> places) {
+  Kept kept{.mounts = {}, .networks = {}, .leaves = Leaves(std::move(places))};
+  kept.leaves.PrepareNext();
   kept.networks.PrepareNext();
   while (true) {
     LaunchHeader header{};
@@ -131,11 +163,13 @@ void Serve() {
     if (started.pidfd.valid()) answer.push_back(started.pidfd.get());
     if (!SendWithDescriptors(kLauncherSocket, &started.reply, sizeof started.reply, answer)) return;
     // First what the sandbox does not wait for: both it and umount then wait for the kernel's RCU.
+    // The group comes before what is charged to it.
+    kept.leaves.PrepareNext();
     kept.networks.PrepareNext();
   }
 }
 
-int Main() {
+int Main(int count, char** arguments) {
   try {
     sigset_t all;
     sigfillset(&all);
@@ -148,7 +182,7 @@ int Main() {
       setrlimit(RLIMIT_NOFILE, &files);
     }
     EnterPrivateRoot(UniqueFd(kLauncherStore));
-    Serve();
+    Serve(GroupPlaces(count, arguments));
     return 0;
   } catch (const base::Error& error) {
     std::fputs(error.Render().c_str(), stderr);
@@ -159,4 +193,4 @@ int Main() {
 }  // namespace
 }  // namespace rundlet::runtime
 
-int main() { return rundlet::runtime::Main(); }
+int main(int count, char** arguments) { return rundlet::runtime::Main(count, arguments); }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/error.h"
@@ -13,6 +14,7 @@
 #include "runtime/launcher/mounting.h"
 #include "runtime/launcher/overlay.h"
 #include "runtime/launcher/user_namespace.h"
+#include "runtime/proc_view.h"
 
 namespace rundlet::runtime {
 namespace {
@@ -21,6 +23,10 @@ using base::ThrowErrno;
 using base::UniqueFd;
 
 constexpr size_t kMaxKeptOverlays = 16;
+// Empty files cost the kernel memory too.
+constexpr uint64_t kBytesAFile = 4096;
+constexpr uint64_t kLeastFiles = 1024;
+constexpr size_t kMaxProcFile = size_t{16} << 20;
 constexpr uint64_t kOnly = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -148,6 +154,8 @@ Preparation::Preparation(MountCache& cache, const SandboxSpec& spec, std::vector
   record_.uid = spec.uid;
   record_.gid = spec.gid;
   record_.keeps = spec.privilege == Privilege::kUnpacker ? Keeps::kUnpacker : Keeps::kNothing;
+  record_.pids = spec.limits.pids.value_or(kDefaultPids);
+  record_.scratch = scratch_.get();
   record_.program = -1;
 }
 
@@ -158,9 +166,12 @@ Preparation::~Preparation() {
 // One tmpfs for the writable layer, /tmp, /dev/shm and all other scratch, so that one limit holds
 // for them together.
 void Preparation::Attach(const SandboxSpec& spec) {
-  const UniqueFd memory =
-      NewFileSystem("tmpfs", {{"size", std::to_string(spec.scratch_bytes)}, {"mode", "0755"}},
-                    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  const UniqueFd memory = NewFileSystem(
+      "tmpfs",
+      {{"size", std::to_string(spec.scratch_bytes)},
+       {"nr_inodes", std::to_string(std::max(kLeastFiles, spec.scratch_bytes / kBytesAFile))},
+       {"mode", "0755"}},
+      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
   runtime::Attach(memory.get(), "/scratch");
   scratch_ = UniqueFd(open("/scratch", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!scratch_.valid()) ThrowErrno("opening the scratch memory");
@@ -206,6 +217,25 @@ void Preparation::AddDevices(uint32_t index) {
   AddAttached(CloneTree(AT_FDCWD, "/dev"), "dev", index);
   Add(PreparedMount::Kind::kDevpts, "dev/pts", index);
   AddScratch("dev/shm", 01777, index);
+}
+
+// Files of the launcher's own, which no id of a sandbox may write, over the kernel's.
+void Preparation::AddProcFiles(const SandboxSpec& spec, const std::string& target, uint32_t index) {
+  if (!spec.limits.memory.has_value() && !spec.limits.cpus.has_value()) return;
+  const auto host = [](const char* path) {
+    return base::ReadFd(base::OpenHostPath(path, O_RDONLY).get(), kMaxProcFile, path);
+  };
+  const std::string directory = NewScratchDirectory(0700);
+  const UniqueFd dir = base::OpenAt(scratch_.get(), directory, O_RDONLY | O_DIRECTORY);
+  for (const auto& [name, text] :
+       ProcFilesFor(spec.limits, host("/proc/cpuinfo"), host("/proc/stat"))) {
+    base::WriteFd(base::OpenAt(dir.get(), name, O_WRONLY | O_CREAT | O_EXCL, 0444).get(), text,
+                  name);
+    PreparedMount& mount =
+        Add(PreparedMount::Kind::kScratch, Keep(fmt::format("{}/{}", target, name)), index);
+    mount.source = Keep(fmt::format("/scratch/{}/{}", directory, name));
+    mount.directory = false;
+  }
 }
 
 UniqueFd Preparation::WritableOverlay(const std::string& store, const Layers& layers) {
@@ -265,7 +295,9 @@ void Preparation::AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t 
   } else if (const auto* skeleton = std::get_if<Skeleton>(&mount.source)) {
     AddAttached(SkeletonRoot(spec, *skeleton), target, index);
   } else if (const auto* proc = std::get_if<Proc>(&mount.source)) {
-    Add(PreparedMount::Kind::kProc, target, index).full = proc->view == ProcView::kFull;
+    const bool full = proc->view == ProcView::kFull;
+    Add(PreparedMount::Kind::kProc, target, index).full = full;
+    if (full) AddProcFiles(spec, target, index);
   } else {
     AddDevices(index);
   }

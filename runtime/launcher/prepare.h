@@ -55,6 +55,7 @@ class Preparation {
   void AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t index);
   void AddDevices(uint32_t index);
   void AddScratch(const char* target, uint32_t mode, uint32_t index);
+  void AddProcFiles(const SandboxSpec& spec, const std::string& target, uint32_t index);
   void AddAttached(base::UniqueFd mount, const char* target, uint32_t index, bool directory = true);
   base::UniqueFd WritableOverlay(const std::string& store, const Layers& layers);
   base::UniqueFd SkeletonRoot(const SandboxSpec& spec, const Skeleton& skeleton);

@@ -16,6 +16,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "cli/interrupt.h"
+#include "cli/limit_options.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 
@@ -33,6 +34,7 @@ struct ExecArguments {
   std::vector<std::string> environment;
   std::string cwd;
   bool upgrade = false;
+  LimitOptions limits;
   std::vector<std::string> command;
 };
 
@@ -80,6 +82,8 @@ void PrintTimings(const engine::ExecOutcome& outcome) {
   }
   line("the program has ended", outcome.ended_at);
   line("the sandbox is gone", base::MonotonicNanoseconds());
+  fmt::print(stderr, "peak memory {}, processor time {}\n", base::HumanBytes(outcome.peak_memory),
+             base::HumanDuration(outcome.cpu_time));
 }
 
 int RunExec(const ExecArguments& arguments, const Context& context) {
@@ -91,7 +95,8 @@ int RunExec(const ExecArguments& arguments, const Context& context) {
                                  .command = arguments.command,
                                  .environment = {},
                                  .cwd = arguments.cwd,
-                                 .mounts = {}};
+                                 .mounts = {},
+                                 .limits = ParseLimits(arguments.limits)};
   for (const std::string& file : arguments.requirement_files)
     request.requirements.texts.push_back("-r " + file);
   for (const std::string& mount : arguments.mounts) request.mounts.push_back(ParseMount(mount));
@@ -103,6 +108,12 @@ int RunExec(const ExecArguments& arguments, const Context& context) {
   const engine::ExecOutcome outcome =
       engine::Exec(*engine, std::move(request), events, &Interrupted(), InterruptDescriptor());
   if (context.options.timings) PrintTimings(outcome);
+  if (outcome.limit.has_value()) {
+    const base::Error error =
+        base::Error(base::Fault::kStep, fmt::format("running `{}`", arguments.command.front()))
+            .Because(*outcome.limit);
+    std::fputs(error.Render().c_str(), stderr);
+  }
   return outcome.exit_code;
 }
 
@@ -131,6 +142,7 @@ void AddExec(CLI::App& program, Context& context) {
   command->add_option("--env", arguments->environment, "Environment variable: NAME=VALUE")
       ->allow_extra_args(false);
   command->add_option("--cwd", arguments->cwd, "Working directory inside");
+  AddLimitOptions(*command, arguments->limits);
   command->add_flag("--upgrade", arguments->upgrade, "Resolve the packages again");
   command
       ->add_option("command", arguments->command,

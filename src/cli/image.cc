@@ -1,4 +1,4 @@
-// rundlet image: import, ls.
+// rundlet image: pull, import, ls, tag, rm.
 #include "rootfs/image.h"
 
 #include <fcntl.h>
@@ -9,13 +9,17 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "cli/image_commands.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/registry_login.h"
 #include "cli/table_text.h"
 #include "engine/import_image.h"
+#include "engine/pull_image.h"
 
 namespace rundlet::cli {
 namespace {
@@ -58,6 +62,53 @@ void Import(const std::string& name, const std::string& path, const Context& con
   }
 }
 
+struct PullOptions {
+  std::string reference;
+  std::string platform;
+  bool plain_http = false;
+};
+
+engine::PullRequest RequestOf(const PullOptions& options) {
+  engine::PullRequest request;
+  request.reference = rootfs::ParseReference(options.reference);
+  if (options.plain_http) request.transport = rootfs::RegistryTransport::kPlainHttp;
+  if (!options.platform.empty()) {
+    const std::optional<rootfs::Platform> platform = rootfs::ParsePlatform(options.platform);
+    if (!platform) {
+      throw base::Error(base::Fault::kInvalid,
+                        fmt::format("reading platform `{}`", base::Printable(options.platform)))
+          .Because("it is not of the form OS/ARCHITECTURE[/VARIANT], such as `linux/amd64`");
+    }
+    request.platform = *platform;
+  }
+  request.login = FindRegistryLogin(request.reference);
+  return request;
+}
+
+void Pull(const PullOptions& options, const Context& context) {
+  const engine::PullRequest request = RequestOf(options);
+  const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
+  engine::Pulled pulled;
+  {
+    Progress progress(context.options);
+    engine::EventBus events(progress.Sink());
+    pulled = engine::PullImage(*engine, request, events, &Interrupted());
+  }
+  const rootfs::Image& image = pulled.image;
+  const bool unchanged = pulled.result == rootfs::PullResult::kUnchanged;
+  if (context.options.output == Output::kJson) {
+    fmt::print("{}\n", nlohmann::ordered_json{{"name", image.name},
+                                              {"digest", "sha256:" + image.manifest_digest.hex()},
+                                              {"layers", image.layers.size()},
+                                              {"python", image.interpreter.version},
+                                              {"unchanged", unchanged}}
+                           .dump());
+  } else {
+    fmt::print("{}: Python {} ({}), {} layers{}\n", image.name, image.interpreter.version,
+               image.interpreter.executable, image.layers.size(), unchanged ? ", nothing new" : "");
+  }
+}
+
 void ListImages(const Context& context) {
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   const std::map<std::string, uint64_t> layers = LayerBytes(engine->store());
@@ -85,7 +136,9 @@ void ListImages(const Context& context) {
   if (context.options.output == Output::kJson) {
     fmt::print("{}\n", list.dump(2));
   } else if (list.empty()) {
-    std::fputs("no images; import one with `rundlet image import NAME PATH`\n", stderr);
+    std::fputs(
+        "no images; take one with `rundlet image pull REF` or `rundlet image import NAME PATH`\n",
+        stderr);
   } else {
     fmt::print("{}", table.Render());
   }
@@ -94,16 +147,42 @@ void ListImages(const Context& context) {
 }  // namespace
 
 void AddImage(CLI::App& program, Context& context) {
-  auto* image = program.add_subcommand("image", "Images: import, ls")->require_subcommand(1);
-  auto* import = image->add_subcommand(
+  auto* image = program.add_subcommand("image", "Images: pull, import, ls, inspect, tag, rm")
+                    ->require_subcommand(1);
+  auto* pull = image->add_subcommand("pull", "Take an image from a registry");
+  const auto options = std::make_shared<PullOptions>();
+  pull->add_option("REF", options->reference,
+                   "What to take: [REGISTRY/]REPOSITORY[:TAG][@sha256:DIGEST]")
+      ->required();
+  pull->add_option("--platform", options->platform,
+                   "OS/ARCHITECTURE[/VARIANT] (default: this host's)");
+  pull->add_flag("--plain-http", options->plain_http, "The registry speaks http, not https");
+  pull->callback([options, &context] { Pull(*options, context); });
+  auto* take = image->add_subcommand(
       "import", "Take an OCI layout directory, an OCI archive or a docker archive");
   const auto name = std::make_shared<std::string>();
   const auto path = std::make_shared<std::string>();
-  import->add_option("NAME", *name, "What to call the image here")->required();
-  import->add_option("PATH", *path, "Directory or archive")->required();
-  import->callback([name, path, &context] { Import(*name, *path, context);
-});
-image->add_subcommand("ls", "List images")->callback([&context] { ListImages(context); });
-}  // namespace rundlet::cli
+  take->add_option("NAME", *name, "What to call the image here")->required();
+  take->add_option("PATH", *path, "Directory or archive")->required();
+  take->callback([name, path, &context] { Import(*name, *path, context); });
+  image->add_subcommand("ls", "List images")->callback([&context] { ListImages(context); });
+  AddImageInspect(*image, context);
+  auto* tag = image->add_subcommand("tag", "Give an image one more name");
+  const auto old_name = std::make_shared<std::string>();
+  const auto new_name = std::make_shared<std::string>();
+  tag->add_option("NAME", *old_name, "The image")->required();
+  tag->add_option("OTHER", *new_name, "The name to add; taken from another image that has it")
+      ->required();
+  tag->callback([old_name, new_name, &context] {
+    rootfs::TagImage(context.OpenEngine()->store(), *old_name, *new_name);
+  });
+  auto* remove = image->add_subcommand("rm", "Forget images; `rundlet gc` frees their space");
+  const auto names = std::make_shared<std::vector<std::string>>();
+  remove->add_option("NAME", *names, "The images")->required();
+  remove->callback([names, &context] {
+    const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
+    for (const std::string& one : *names) rootfs::RemoveImage(engine->store(), one);
+  });
+}
 
 }  // namespace rundlet::cli

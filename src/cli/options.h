@@ -44,6 +44,7 @@ void AddRun(CLI::App& program, Context& context);
 void AddPackage(CLI::App& program, Context& context);
 void AddTable(CLI::App& program, Context& context);
 void AddRuns(CLI::App& program, Context& context);
+void AddGc(CLI::App& program, Context& context);
 void AddDoctor(CLI::App& program, Context& context);
 
 }  // namespace rundlet::cli

@@ -53,6 +53,7 @@ std::string Facts(const Event& event) {
   if (event.duration.count() != 0) facts.push_back(base::HumanDuration(event.duration));
   if (const std::string amount = Amount(event); !amount.empty()) facts.push_back(amount);
   if (event.rows.has_value()) facts.push_back(fmt::format("{} rows", base::Grouped(*event.rows)));
+  if (event.cpu_time.count() != 0) facts.push_back("cpu " + base::HumanDuration(event.cpu_time));
   if (event.peak_memory != 0) facts.push_back("peak " + base::HumanBytes(event.peak_memory));
   if (event.kind == EventKind::kFinished && !event.text.empty())
     facts.push_back(base::Printable(event.text));

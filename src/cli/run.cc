@@ -25,6 +25,7 @@ void PrintJson(const engine::RunSummary& summary) {
                      {"kind", step.kind},
                      {"result", step.result},
                      {"seconds", step.seconds},
+                     {"cpu_seconds", step.cpu_seconds},
                      {"peak_memory_bytes", step.peak_memory},
                      {"rows", step.rows.has_value() ? ordered_json(*step.rows) : ordered_json()},
                      {"message", step.message}});

@@ -27,6 +27,7 @@ ordered_json ToJson(const engine::RunRecord& run) {
                      {"kind", step.kind},
                      {"result", step.result},
                      {"seconds", step.seconds},
+                     {"cpu_seconds", step.cpu_seconds},
                      {"peak_memory_bytes", step.peak_memory},
                      {"rows", step.rows.has_value() ? ordered_json(*step.rows) : ordered_json()},
                      {"message", step.message}});
@@ -72,10 +73,12 @@ void Show(const std::string& id, const Context& context) {
                    {"KIND"},
                    {"RESULT"},
                    {"TOOK", Align::kRight},
+                   {"CPU", Align::kRight},
                    {"ROWS", Align::kRight},
                    {"PEAK", Align::kRight}});
   for (const engine::StepRecord& step : run.steps) {
     table.AddRow({step.name, step.kind, step.result, step.seconds > 0 ? Seconds(step.seconds) : "",
+                  step.cpu_seconds > 0 ? Seconds(step.cpu_seconds) : "",
                   step.rows.has_value() ? base::Grouped(*step.rows) : "",
                   step.peak_memory > 0 ? base::HumanBytes(step.peak_memory) : ""});
   }

@@ -74,20 +74,24 @@ CapturedOutcome RunCaptured(runtime::Launcher& launcher, runtime::SandboxRequest
       sinks.timeout.has_value()
           ? base::MonotonicNanoseconds() + static_cast<int64_t>(*sinks.timeout * 1e9)
           : std::numeric_limits<int64_t>::max();
-  while (out.open() || err.open()) {
+  bool ended = false;
+  // Not only its streams: a program may close them and go on.
+  while (out.open() || err.open() || !ended) {
     const int64_t left = deadline - base::MonotonicNanoseconds();
-    if (left <= 0) return {sandbox.Stop(), true};
+    if (left <= 0 && !ended) return {sandbox.Stop(), true};
     const int wait = sinks.timeout.has_value()
                          ? static_cast<int>(std::min<int64_t>(left / 1'000'000 + 1, kMaxWait))
                          : -1;
-    pollfd polled[3] = {{out.open() ? out.fd() : -1, POLLIN, 0},
+    pollfd polled[4] = {{out.open() ? out.fd() : -1, POLLIN, 0},
                         {err.open() ? err.fd() : -1, POLLIN, 0},
-                        {cancel != nullptr ? cancel->fd() : -1, POLLIN, 0}};
-    if (poll(polled, 3, wait) < 0 && errno != EINTR)
+                        {cancel != nullptr ? cancel->fd() : -1, POLLIN, 0},
+                        {ended ? -1 : sandbox.pidfd(), POLLIN, 0}};
+    if (poll(polled, 4, wait) < 0 && errno != EINTR)
       base::ThrowErrno("waiting for a sandbox's output");
     if (polled[2].revents != 0) break;
     if (polled[0].revents != 0) out.Read();
     if (polled[1].revents != 0) err.Read();
+    ended = ended || polled[3].revents != 0;
   }
   return {sandbox.Wait(cancel), false};
 }

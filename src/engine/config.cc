@@ -58,6 +58,7 @@ Config ConfigFromEnvironment() {
   config.proxy_http = Variable({"http_proxy"});
   config.proxy_https = Variable({"https_proxy", "HTTPS_PROXY"});
   config.no_proxy = Variable({"no_proxy", "NO_PROXY"});
+  config.private_hosts = Variable({"RUNDLET_PRIVATE_HOSTS"});
   config.cores = UsableCores();
   return config;
 }

@@ -21,6 +21,7 @@ struct Config {
   std::string proxy_http;  // http_proxy, https_proxy, no_proxy of the administrator's environment
   std::string proxy_https;
   std::string no_proxy;
+  std::string private_hosts;  // RUNDLET_PRIVATE_HOSTS: may be downloaded from at inner addresses
   runtime::IdRange ids;
   unsigned cores = 1;  // steps and installs at once
 };

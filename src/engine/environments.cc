@@ -99,7 +99,7 @@ void FetchOne(Engine& engine, const Distribution& distribution, EventBus& events
               const base::CancelToken* cancel) {
   const std::string task = fmt::format("fetch {}", distribution.Label());
   Report(events, task, "fetch", [&](Event& finished) {
-    const Network network(engine.config());
+    const Network network(engine.config(), engine.config().index_url);
     const store::Lease lease = engine.store().Use(Kind::kWheel, distribution.sha256.hex());
     rootfs::FetchWheels(
         engine.store(), engine.workers(), {distribution}, network.settings(),

@@ -58,6 +58,8 @@ std::string ToJsonLine(const Event& event) {
   }
   if (event.duration.count() != 0)
     line["seconds"] = std::chrono::duration<double>(event.duration).count();
+  if (event.cpu_time.count() != 0)
+    line["cpu_seconds"] = std::chrono::duration<double>(event.cpu_time).count();
   if (event.peak_memory != 0) line["peak_memory_bytes"] = event.peak_memory;
   if (event.rows.has_value()) line["rows"] = *event.rows;
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

@@ -37,6 +37,7 @@ struct Event {
   uint64_t total = 0;  // bytes; 0: not known
   std::chrono::nanoseconds duration{0};
   uint64_t peak_memory = 0;  // bytes
+  std::chrono::nanoseconds cpu_time{0};
   std::optional<uint64_t> rows = {};
 };
 

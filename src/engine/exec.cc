@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
+#include <limits>
 
 #include "base/error.h"
 #include "base/process.h"
@@ -89,16 +91,67 @@ void UseScript(const Script& script, const ReadyEnvironment& ready, const rootfs
                  with_environment ? "/env/bin/python" : image.interpreter.executable);
 }
 
-// Passes signals on until the sandbox ends.
-runtime::Outcome WaitPassingSignals(runtime::Sandbox& sandbox, int interrupt) {
-  while (true) {
-    pollfd polled[2] = {{sandbox.pidfd(), POLLIN, 0}, {interrupt, POLLIN, 0}};
-    if (poll(polled, 2, -1) < 0 && errno != EINTR) base::ThrowErrno("waiting for a sandbox");
-    if (polled[0].revents != 0) return sandbox.Wait(nullptr);
-    unsigned char number;
-    if (polled[1].revents != 0 && read(interrupt, &number, 1) == 1) sandbox.Signal(number);
+constexpr int kTimedOutCode = 124;  // as timeout(1)
+constexpr int64_t kGrace = 5'000'000'000;
+constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+constexpr int64_t kLongestWait = 3'600'000;  // milliseconds
+
+// Waits for the end of a command: passes signals on, and sees to it that it ends when it has to.
+class CommandWatch {
+ public:
+  CommandWatch(runtime::Sandbox& sandbox, std::optional<double> timeout) : sandbox_(sandbox) {
+    if (timeout.has_value())
+      ask_at_ = base::MonotonicNanoseconds() + static_cast<int64_t>(*timeout * 1e9);
   }
-}
+
+  runtime::Outcome Wait(int interrupt) {
+    while (true) {
+      pollfd polled[2] = {{sandbox_.pidfd(), POLLIN, 0}, {interrupt, POLLIN, 0}};
+      if (poll(polled, 2, Left()) < 0 && errno != EINTR) base::ThrowErrno("waiting for a sandbox");
+      if (polled[0].revents != 0) return sandbox_.Wait(nullptr);
+      unsigned char number;
+      if (polled[1].revents != 0 && read(interrupt, &number, 1) == 1) PassOn(number);
+      ActInTime();
+    }
+  }
+  bool timed_out() const { return timed_out_; }
+
+ private:
+  int Left() const {
+    const int64_t next = std::min(ask_at_, kill_at_);
+    if (next == kNever) return -1;
+    const int64_t left = (next - base::MonotonicNanoseconds()) / 1'000'000 + 1;
+    return static_cast<int>(std::clamp<int64_t>(left, 0, kLongestWait));
+  }
+
+  // The first Ctrl-C is the command's to handle, as at a prompt of its own.
+  void PassOn(int number) {
+    sandbox_.Signal(number);
+    if (number != SIGINT || ++interrupts_ > 1) SetDeadline();
+  }
+
+  void SetDeadline() { kill_at_ = std::min(kill_at_, base::MonotonicNanoseconds() + kGrace); }
+
+  void ActInTime() {
+    const int64_t now = base::MonotonicNanoseconds();
+    if (now >= ask_at_) {
+      ask_at_ = kNever;
+      timed_out_ = true;
+      sandbox_.Signal(SIGTERM);
+      SetDeadline();
+    }
+    if (now >= kill_at_) {
+      kill_at_ = kNever;
+      sandbox_.Signal(SIGKILL);
+    }
+  }
+
+  runtime::Sandbox& sandbox_;
+  int64_t ask_at_ = kNever;
+  int64_t kill_at_ = kNever;
+  int interrupts_ = 0;
+  bool timed_out_ = false;
+};
 
 }  // namespace
 
@@ -106,6 +159,7 @@ ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events,
                  const base::CancelToken* cancel, int interrupt) {
   ExecOutcome result;
   result.requested_at = base::MonotonicNanoseconds();
+  CheckLimits(engine, request.limits, "this command");
   rootfs::ScriptMetadata metadata;
   if (request.script.has_value()) {
     metadata = ReadScript(engine, *request.script, cancel);
@@ -129,6 +183,7 @@ ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events,
     UseEnvironment(spec, rootfs::EnvironmentMount(ready.environment));
     if (request.writable_environment) MakeEnvironmentWritable(spec);
   }
+  ApplyLimits(request.limits, spec);
   HandedMounts handed;
   if (request.script.has_value())
     handed.Add(request.script->file.get(), ScriptInside(*request.script));
@@ -147,12 +202,19 @@ ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events,
                                                       .standard_output = STDOUT_FILENO,
                                                       .standard_error = STDERR_FILENO,
                                                       .mounts = handed.numbers()});
-  const runtime::Outcome outcome = WaitPassingSignals(running, interrupt);
+  CommandWatch watch(running, request.limits.timeout);
+  const runtime::Outcome outcome = watch.Wait(interrupt);
   result.exit_code =
       outcome.end == runtime::Outcome::End::kExited ? outcome.code : 128 + outcome.code;
+  result.limit = StruckLimit(checked.value(), outcome);
+  if (watch.timed_out()) {
+    result.exit_code = kTimedOutCode;
+    result.limit = TimedOut(*request.limits.timeout);
+  }
   result.stages = outcome.times;
   result.ended_at = outcome.ended_at;
   result.peak_memory = outcome.peak_memory;
+  result.cpu_time = outcome.user_time + outcome.system_time;
   return result;
 }
 

@@ -1,6 +1,7 @@
 // `rundlet exec`: one command in a sandbox, with packages if asked.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "engine/events.h"
 #include "engine/requirements.h"
 #include "engine/script.h"
+#include "engine/wanted_limits.h"
 #include "runtime/record.h"
 
 namespace rundlet::engine {
@@ -34,18 +36,22 @@ struct ExecRequest {
   std::vector<std::pair<std::string, std::string>> environment;
   std::string cwd;  // empty: the image's, else "/"
   std::vector<UserMount> mounts;
+  WantedLimits limits;
 };
 
 struct ExecOutcome {
-  int exit_code = 0;  // the command's own; 128 + signal when killed
+  int exit_code = 0;  // the command's own; 128 + signal when killed; 124 when its time was over
+  std::optional<std::string> limit;  // that ended it, in words
   // CLOCK_MONOTONIC nanoseconds: the request, the sandbox's stages, its end.
   int64_t requested_at = 0;
   int64_t prepared_at = 0;
   runtime::StageTimes stages{};
   int64_t ended_at = 0;
-  uint64_t peak_memory = 0;
+  uint64_t peak_memory = 0;              // bytes
+  std::chrono::nanoseconds cpu_time{0};  // of all processors
 };
 
+// A command that is asked to end (TERM, HUP, a second INT, its timeout) has five seconds to do so.
 // Standard streams are those of this process. `interrupt` reports signals to pass on: it is read
 // for one byte, the signal's number, at a time (-1: none). Throws base::Error;
 // runtime::ProgramError when the command cannot be started.

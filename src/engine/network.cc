@@ -6,15 +6,17 @@
 
 namespace rundlet::engine {
 
-Network::Network(const Config& config)
+Network::Network(const Config& config, const std::string& url)
     : bundle_(open(config.ca_bundle.c_str(), O_RDONLY | O_CLOEXEC)) {
   settings_.ca_bundle = bundle_.get();
-  settings_.proxy =
-      config.index_url.starts_with("https://") ? config.proxy_https : config.proxy_http;
+  settings_.proxy = url.starts_with("https://") ? config.proxy_https : config.proxy_http;
   for (const std::string& host : base::Split(config.no_proxy, ',')) {
     if (!base::Trim(host).empty()) settings_.no_proxy.emplace_back(base::Trim(host));
   }
-  settings_.private_hosts = {rootfs::UrlHost(config.index_url)};
+  settings_.private_hosts = {rootfs::UrlHost(url)};
+  for (const std::string& host : base::Split(config.private_hosts, ',')) {
+    if (!base::Trim(host).empty()) settings_.private_hosts.emplace_back(base::Trim(host));
+  }
 }
 
 }  // namespace rundlet::engine

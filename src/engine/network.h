@@ -1,6 +1,8 @@
 // The administrator's network settings in the form rootfs wants them.
 #pragma once
 
+#include <string>
+
 #include "base/fd.h"
 #include "engine/config.h"
 #include "rootfs/fetch.h"
@@ -9,7 +11,8 @@ namespace rundlet::engine {
 
 class Network {
  public:
-  explicit Network(const Config& config);
+  // For downloads from `url`: its host may have an inner address, and its scheme chooses the proxy.
+  Network(const Config& config, const std::string& url);
   const rootfs::NetworkSettings& settings() const { return settings_; }
 
  private:

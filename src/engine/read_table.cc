@@ -63,6 +63,7 @@ Preview ReadHead(Engine& engine, const std::string& name, unsigned rows, EventBu
   for (const TableFile& file : table.files)
     source.files.push_back(base::OpenAt(dir.get(), file.file, O_PATH));
   const store::Staging scratch = engine.store().NewStaging();
+  StepUsage usage;
   const StepResult result = RunStep(engine,
                                     {.kind = "head",
                                      .label = table.name,
@@ -71,7 +72,7 @@ Preview ReadHead(Engine& engine, const std::string& name, unsigned rows, EventBu
                                      .out = scratch.tree_path() + "/out",
                                      .source = &source,
                                      .limit = rows},
-                                    {}, cancel);
+                                    {}, cancel, usage);
   return {table.name, result.columns, result.preview, table.rows()};
 }
 

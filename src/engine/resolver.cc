@@ -163,7 +163,7 @@ std::map<base::Digest, std::string> PathsInside(Engine& engine, const NamedWheel
 
 rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image, rootfs::RequirementSet set,
                            NamedWheels named, const base::CancelToken* cancel) {
-  const Network network(engine.config());
+  const Network network(engine.config(), engine.config().index_url);
   const store::EntryInfo uv = rootfs::EnsureUv(
       engine.store(), engine.workers(), engine.config().index_url, network.settings(), cancel);
   const store::Lease lease = engine.store().Use(store::Kind::kTool, uv.key);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -43,6 +44,25 @@ json ValueOf(const plans::ParameterValue& value) {
       value);
 }
 
+WantedLimits LimitsOf(const plans::Step& step) {
+  return {.memory = step.limits.memory,
+          .cpus = step.limits.cpus,
+          .pids = step.limits.pids,
+          .disk = step.limits.disk,
+          .timeout = step.limits.timeout};
+}
+
+// What this host cannot give to a step that would run is told before any of them does.
+void CheckAllLimits(Engine& engine, const PlannedProject& planned) {
+  for (const Task& task : planned.plan.tasks) {
+    const plans::Step* step = task.action == Action::kRun && !task.step.empty()
+                                  ? FindStep(planned.pipeline, task.step)
+                                  : nullptr;
+    if (step != nullptr)
+      CheckLimits(engine, LimitsOf(*step), fmt::format("step `{}`", step->name.text()));
+  }
+}
+
 std::vector<std::string> TextsOf(const std::vector<std::string>& columns) { return columns; }
 
 // One run of a plan: what its tasks make for each other, and what is recorded.
@@ -60,7 +80,8 @@ class PipelineRun {
                               .id_base = engine.config().ids.base,
                               .id_count = engine.config().ids.count,
                               .steps = {}}),
-        results_(planned.plan.tasks.size()) {
+        results_(planned.plan.tasks.size()),
+        readers_(planned.plan.tasks.size()) {
     const base::UniqueFd files = base::OpenAt(run_.dir(), "project", O_RDONLY | O_DIRECTORY);
     WriteProject(project, files.get());
     RecordPackageUses(run_, planned);
@@ -79,11 +100,20 @@ class PipelineRun {
         continue;
       }
       Job job = {.lane = task.kind == TaskKind::kFetch ? Lane::kNetwork : Lane::kCompute,
-                 .run = [this, id] { RunTask(id); },
-                 .skip = [this, id, &task_of](size_t cause) { Skip(id, task_of[cause]); }};
+                 .run =
+                     [this, id] {
+                       const Reading reading(*this, id);
+                       RunTask(id);
+                     },
+                 .skip =
+                     [this, id, &task_of](size_t cause) {
+                       const Reading reading(*this, id);
+                       Skip(id, task_of[cause]);
+                     }};
       for (const plans::TaskId need : task.needs) {
-        if (planned_.plan.task(need).action == Action::kRun)
-          job.needs.push_back(job_of[need.value]);
+        if (planned_.plan.task(need).action != Action::kRun) continue;
+        job.needs.push_back(job_of[need.value]);
+        ++readers_[need.value];
       }
       job_of[id] = jobs.size();
       task_of.push_back(id);
@@ -94,6 +124,26 @@ class PipelineRun {
   }
 
  private:
+  // A task's use of the tables it needs. A table whose last reader has ended is dropped, and its
+  // memory with it.
+  class Reading {
+   public:
+    Reading(PipelineRun& run, size_t id) : run_(run), id_(id) {}
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    ~Reading() {
+      if (run_.readers_[id_] == 0) run_.results_[id_].table.reset();
+      for (const plans::TaskId need : run_.planned_.plan.tasks[id_].needs) {
+        if (run_.planned_.plan.task(need).action != Action::kRun) continue;
+        if (--run_.readers_[need.value] == 0) run_.results_[need.value].table.reset();
+      }
+    }
+
+   private:
+    PipelineRun& run_;
+    size_t id_;
+  };
+
   const std::string& LabelOf(const Task& task) const {
     return task.step.empty() ? task.name : task.step.text();
   }
@@ -126,6 +176,14 @@ class PipelineRun {
             .kind = std::string(plans::NameOf(task.kind)),
             .result = task.action == Action::kCached ? "cached" : "not-needed",
             .message = task.reason});
+    if (task.kind == TaskKind::kPython || task.kind == TaskKind::kSql) PreviewKept(task);
+  }
+
+  // What the step's own run showed, from the record of what it made.
+  void PreviewKept(const Task& task) {
+    const auto table = FindTable(engine_.store(), planned_.name, task.step.text());
+    if (!table.has_value() || table->fingerprint != task.fingerprint) return;
+    summary_.previews.push_back({task.step.text(), table->columns, table->preview, table->rows()});
   }
 
   void Record(StepRecord record) {
@@ -163,11 +221,22 @@ class PipelineRun {
         .name = LabelOf(task), .kind = std::string(plans::NameOf(task.kind)), .result = "done"};
     try {
       Report(events_, NameFor(task), record.kind, [&](Event& finished) {
-        const StepResult& result = RunWithRetries(id);
-        finished.rows = record.rows = result.rows;
-        finished.peak_memory = record.peak_memory = result.peak_memory;
-        finished.text = result.message;
-        record.seconds = std::chrono::duration<double>(result.duration).count();
+        StepUsage usage;
+        const auto note = [&] {
+          finished.peak_memory = record.peak_memory = usage.peak_memory;
+          finished.cpu_time = usage.cpu_time;
+          record.cpu_seconds = std::chrono::duration<double>(usage.cpu_time).count();
+          record.seconds = std::chrono::duration<double>(usage.duration).count();
+        };
+        try {
+          const StepResult& result = RunWithRetries(id, usage);
+          finished.rows = record.rows = result.rows;
+          finished.text = result.message;
+          note();
+        } catch (const Error&) {
+          note();
+          throw;
+        }
       });
       Record(std::move(record));
     } catch (const base::Cancelled&) {
@@ -182,14 +251,14 @@ class PipelineRun {
     }
   }
 
-  const StepResult& RunWithRetries(size_t id) {
+  const StepResult& RunWithRetries(size_t id, StepUsage& usage) {
     const Task& task = planned_.plan.tasks[id];
     const plans::Step* step = FindStep(planned_.pipeline, task.step);
     const bool user_step = task.kind == TaskKind::kPython || task.kind == TaskKind::kSql;
     const uint32_t retries = user_step && step != nullptr ? step->limits.retries : 0;
     for (uint32_t attempt = 0;; ++attempt) {
       try {
-        return results_[id] = RunOnce(id, attempt);
+        return results_[id] = RunOnce(id, attempt, usage);
       } catch (const base::Cancelled&) {
         throw;
       } catch (const Error& error) {
@@ -221,17 +290,18 @@ class PipelineRun {
     throw std::logic_error("not reached");
   }
 
-  // The task whose table an input reads: a step that ran, or the scan that brings a kept result or
-  // a source.
-  SharedTable TableFor(const plans::Input& input) const {
-    const std::string& name = plans::NameOf(input.table);
-    const bool model = std::holds_alternative<plans::StepName>(input.table);
-    for (size_t id = 0; id < planned_.plan.tasks.size(); ++id) {
-      const Task& task = planned_.plan.tasks[id];
-      const bool makes_table = task.kind == TaskKind::kScan || task.kind == TaskKind::kPython ||
-                               task.kind == TaskKind::kSql;
-      if (!makes_table || results_[id].table == nullptr) continue;
-      if (model ? task.step.text() == name : task.table.text() == name) return results_[id].table;
+  // The table an input reads, of one of the tasks that this one waits for: a step that ran, or the
+  // scan that brings a kept result or a source.
+  SharedTable TableFor(const Task& task, const plans::InputTable& wanted) const {
+    const std::string& name = plans::NameOf(wanted);
+    const bool model = std::holds_alternative<plans::StepName>(wanted);
+    for (const plans::TaskId need : task.needs) {
+      const Task& maker = planned_.plan.task(need);
+      const bool makes_table = maker.kind == TaskKind::kScan || maker.kind == TaskKind::kPython ||
+                               maker.kind == TaskKind::kSql;
+      if (!makes_table || maker.action != Action::kRun) continue;
+      if (model ? maker.step.text() == name : maker.table.text() == name)
+        return results_[need.value].table;
     }
     RUNDLET_CHECK(false);
     return nullptr;
@@ -247,7 +317,7 @@ class PipelineRun {
     return step;
   }
 
-  StepResult RunOnce(size_t id, uint32_t attempt) {
+  StepResult RunOnce(size_t id, uint32_t attempt, StepUsage& usage) {
     const Task& task = planned_.plan.tasks[id];
     const rootfs::Image& image = planned_.images.at(task.image);
     const rootfs::Lock& lock = UsesEngineEnvironment(task.kind)
@@ -261,13 +331,13 @@ class PipelineRun {
         RUNDLET_CHECK(false);
         break;
       case TaskKind::kScan:
-        return Scan(task, std::move(step));
+        return Scan(task, std::move(step), usage);
       case TaskKind::kMaterialize:
-        return Materialize(task, std::move(step));
+        return Materialize(task, std::move(step), usage);
       case TaskKind::kSql:
       case TaskKind::kPython:
       case TaskKind::kExpect:
-        return RunUserStep(task, std::move(step));
+        return RunUserStep(task, std::move(step), usage);
     }
     return {};
   }
@@ -282,7 +352,7 @@ class PipelineRun {
     };
   }
 
-  StepResult RunUserStep(const Task& task, StepTask run) {
+  StepResult RunUserStep(const Task& task, StepTask run, StepUsage& usage) {
     const plans::Step& step = *FindStep(planned_.pipeline, task.step);
     run.kind =
         step.kind == plans::StepKind::kExpectation ? "expectation" : plans::NameOf(step.kind);
@@ -297,7 +367,7 @@ class PipelineRun {
     for (const plans::Input& input : step.inputs) {
       run.inputs.push_back({.argument = input.argument,
                             .model = plans::NameOf(input.table),
-                            .table = TableFor(input),
+                            .table = TableFor(task, input.table),
                             .columns = input.columns.has_value() ? TextsOf(*input.columns)
                                                                  : std::vector<std::string>{},
                             .all_columns = !input.columns.has_value(),
@@ -307,8 +377,8 @@ class PipelineRun {
         step.kind == plans::StepKind::kExpectation ? StepOutput::kNone : StepOutput::kTable;
     for (const auto& [name, value] : step.environment) run.variables.emplace_back(name, value);
     run.host_network = step.network == plans::NetworkAccess::kHost;
-    run.timeout = step.limits.timeout;
-    StepResult result = RunStep(engine_, run, LogOf(task), cancel_);
+    run.limits = LimitsOf(step);
+    StepResult result = RunStep(engine_, run, LogOf(task), cancel_, usage);
     if (step.kind == plans::StepKind::kExpectation && !result.held.value_or(false)) {
       throw Error(Fault::kStep, fmt::format("expectation `{}` does not hold", step.name.text()))
           .Because(result.message.empty() ? std::string("it says so without a reason")
@@ -334,7 +404,7 @@ class PipelineRun {
         {step.name.text(), result.columns, result.preview, result.rows.value_or(0)});
   }
 
-  StepResult Scan(const Task& task, StepTask run) {
+  StepResult Scan(const Task& task, StepTask run, StepUsage& usage) {
     StepSource source;
     if (task.table.empty()) {
       const std::optional<Table> table =
@@ -361,26 +431,21 @@ class PipelineRun {
     run.project.clear();
     run.source = &source;
     run.output = StepOutput::kTable;
-    return RunStep(engine_, run, LogOf(task), cancel_);
+    return RunStep(engine_, run, LogOf(task), cancel_, usage);
   }
 
-  StepResult Materialize(const Task& task, StepTask run) {
+  StepResult Materialize(const Task& task, StepTask run, StepUsage& usage) {
     const plans::Step& step = *FindStep(planned_.pipeline, task.step);
     run.kind = "materialize";
     run.project.clear();
     run.output = StepOutput::kParquet;
     run.inputs = {{.argument = step.name.text(),
                    .model = step.name.text(),
-                   .table = TableFor({.argument = {},
-                                      .table = step.name,
-                                      .columns = {},
-                                      .filter = {},
-                                      .filter_text = {},
-                                      .filter_columns = {}}),
+                   .table = TableFor(task, step.name),
                    .columns = {},
                    .filter = {}}};
     const std::string out = run.out;
-    StepResult result = RunStep(engine_, run, LogOf(task), cancel_);
+    StepResult result = RunStep(engine_, run, LogOf(task), cancel_, usage);
     const auto planned =
         std::find_if(planned_.plan.steps.begin(), planned_.plan.steps.end(),
                      [&step](const plans::PlannedStep& one) { return one.name == step.name; });
@@ -391,6 +456,7 @@ class PipelineRun {
                  .name = step.name.text(),
                  .source = out + "/table.parquet",
                  .columns = result.columns,
+                 .preview = result.preview,
                  .rows = result.rows.value_or(0),
                  .run = run_.id(),
                  .fingerprint = repeatable ? std::optional(maker.fingerprint) : std::nullopt,
@@ -419,11 +485,22 @@ class PipelineRun {
                            : summary_.errors.empty() ? RunState::kSucceeded
                                                      : RunState::kFailed;
     run_.Finish(state);
+    SortPreviews();
     if (cancelled) throw base::Cancelled("interrupted");
     if (!summary_.errors.empty())
       summary_.exit_code = static_cast<int>(summary_.errors.front().fault());
     summary_.record = run_.record();
     return std::move(summary_);
+  }
+
+  // In the plan's order, whichever ended first.
+  void SortPreviews() {
+    const auto place = [this](const Preview& preview) {
+      return std::find_if(planned_.plan.steps.begin(), planned_.plan.steps.end(),
+                          [&preview](const auto& one) { return one.name.text() == preview.step; });
+    };
+    std::sort(summary_.previews.begin(), summary_.previews.end(),
+              [&place](const Preview& a, const Preview& b) { return place(a) < place(b); });
   }
 
   Engine& engine_;
@@ -435,6 +512,8 @@ class PipelineRun {
   std::set<size_t> skipped_;  // tasks; touched under the job graph's own lock only
   std::vector<StepResult>
       results_;  // by task; written by the task's thread before those that need it start
+  // By task: those that run, need it, and have not ended.
+  std::vector<std::atomic<size_t>> readers_;
   RunSummary summary_;
 };
 
@@ -442,6 +521,7 @@ class PipelineRun {
 
 RunSummary RunPipeline(Engine& engine, const Project& project, const PlannedProject& planned,
                        EventBus& events, const base::CancelToken* cancel) {
+  CheckAllLimits(engine, planned);
   return PipelineRun(engine, project, planned, events, cancel).Carry();
 }
 

@@ -24,8 +24,7 @@ struct Preview {
 
 struct RunSummary {
   RunRecord record;
-  std::vector<Preview>
-      previews;  // of models that nothing else in the run reads, and of kept ones that ran
+  std::vector<Preview> previews;    // of models that ran and of kept results, in the plan's order
   std::vector<base::Error> errors;  // of the tasks that failed, in the plan's order
   size_t fetched = 0;               // distributions
   size_t installed = 0;

@@ -3,7 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,16 +27,13 @@ constexpr size_t kLogLimit = 256 << 20;
 constexpr RunState kStates[] = {RunState::kRunning, RunState::kSucceeded, RunState::kFailed,
                                 RunState::kInterrupted};
 
-// Sorts by time; the end tells runs of one second apart: "20260131-154502-3fa9".
-std::string NewRunId(int64_t now) {
+// Sorts by time; the end is the part of the second, in 65536ths: "20260131-154502-3fa9".
+std::string NewRunId(const timespec& now) {
   tm parts;
-  const time_t time = now;
-  gmtime_r(&time, &parts);
+  gmtime_r(&now.tv_sec, &parts);
   char text[32];
   strftime(text, sizeof text, "%Y%m%d-%H%M%S", &parts);
-  uint16_t random = 0;
-  if (getrandom(&random, sizeof random, 0) < 0) base::ThrowErrno("making a run's id");
-  return fmt::format("{}-{:04x}", text, random);
+  return fmt::format("{}-{:04x}", text, (now.tv_nsec << 16) / 1'000'000'000);
 }
 
 json ToJson(const RunRecord& run) {
@@ -46,6 +43,7 @@ json ToJson(const RunRecord& run) {
                      {"kind", step.kind},
                      {"result", step.result},
                      {"seconds", step.seconds},
+                     {"cpu_seconds", step.cpu_seconds},
                      {"peak_memory", step.peak_memory},
                      {"rows", step.rows.has_value() ? json(*step.rows) : json()},
                      {"message", step.message}});
@@ -76,8 +74,9 @@ RunRecord FromJson(const json& document) {
     if (state == NameOf(candidate)) run.state = candidate;
   }
   for (const json& step : document.at("steps")) {
-    StepRecord record = {step.at("name"), step.at("kind"), step.at("result"), step.at("seconds"),
-                         step.at("peak_memory")};
+    StepRecord record = {step.at("name"), step.at("kind"), step.at("result"), step.at("seconds")};
+    record.cpu_seconds = step.value("cpu_seconds", 0.0);  // not in records of earlier versions
+    record.peak_memory = step.at("peak_memory");
     if (!step.at("rows").is_null()) record.rows = step.at("rows").get<uint64_t>();
     record.message = step.at("message");
     run.steps.push_back(std::move(record));
@@ -133,8 +132,14 @@ const char* NameOf(RunState state) {
 
 Run::Run(store::Store& store, RunRecord record)
     : record_(std::move(record)), begin_(std::chrono::steady_clock::now()) {
-  record_.started_at = std::time(nullptr);
-  record_.id = NewRunId(record_.started_at);
+  while (true) {  // until the id is nobody else's
+    timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    record_.started_at = now.tv_sec;
+    record_.id = NewRunId(now);
+    if (mkdirat(store.dir(), directory().c_str(), 0700) == 0) break;
+    if (errno != EEXIST) base::ThrowErrno("making run `{}`", record_.id);
+  }
   base::MakeDirs(store.dir(), directory() + "/logs", 0700);
   base::MakeDirs(store.dir(), directory() + "/project", 0755);
   base::MakeDirs(store.dir(), directory() + "/steps", 0755);

@@ -21,7 +21,8 @@ struct StepRecord {
   std::string kind;    // "python", "sql", "expect", "materialize", ...
   std::string result;  // "done", "cached", "failed", "skipped", "interrupted", "not-needed"
   double seconds = 0;
-  uint64_t peak_memory = 0;  // bytes
+  double cpu_seconds = 0;    // of all processors
+  uint64_t peak_memory = 0;  // bytes, of all its processes at once
   std::optional<uint64_t> rows = {};
   std::string message = {};  // the error, or why it was skipped
 };

@@ -109,10 +109,8 @@ runtime::SandboxSpec SpecFor(Engine& engine, const ImageSandbox& sandbox, const 
   SetVariable(spec, "VIRTUAL_ENV", "/env");
   SetVariable(spec, "PYTHONPATH", "/rundlet/python:/work");
   SetVariable(spec, "PYTHONUNBUFFERED", "1");
-  const std::string threads = std::to_string(engine.config().cores);
-  for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) {
-    SetVariable(spec, name, threads);
-  }
+  SetThreads(spec, engine.config().cores);
+  ApplyLimits(task.limits, spec);
   for (const auto& [name, value] : task.variables) SetVariable(spec, name, value);
   if (task.host_network) SetVariable(spec, "SSL_CERT_FILE", kBundleInside);
   spec.argv = {"/env/bin/python", "-B", "/rundlet/python/rundlet_runner"};
@@ -139,6 +137,10 @@ std::string Text(const json& object, const char* key) {
 // The runner's own account of a failure: the exception, where it is in the user's files, and its
 // hint.
 [[noreturn]] void ThrowReported(const StepTask& task, const json& report) {
+  // Only a user's code runs out of its own scratch; what is kept lies in the state directory.
+  if (task.output == StepOutput::kParquet && Text(report, "type") == "NoSpaceError") {
+    throw base::ErrnoError(ENOSPC, fmt::format("keeping the result of `{}`", task.label));
+  }
   const std::string file = Text(report, "file");
   const auto line = report.find("line");
   std::string where;
@@ -193,8 +195,20 @@ StepResult ReadResult(const StepTask& task, const std::string& text) {
   return result;
 }
 
-Error EndedWithoutResult(const StepTask& task, const runtime::Outcome& outcome) {
+// Adds the limit that struck, if one did, to the account of a failure.
+Error WithLimit(Error error, const runtime::SandboxSpec& spec, const runtime::Outcome& outcome) {
+  const std::optional<std::string> limit = StruckLimit(spec, outcome);
+  if (!limit.has_value()) return error;
+  error.Because(*limit);
+  if (outcome.memory_kills > 0 && spec.limits.memory.has_value())
+    error.SetHint("give it more with `memory` in `@rundlet.resources`");
+  return error;
+}
+
+Error EndedWithoutResult(const StepTask& task, const runtime::SandboxSpec& spec,
+                         const runtime::Outcome& outcome) {
   Error error(Fault::kStep, fmt::format("running step `{}`", task.label));
+  if (StruckLimit(spec, outcome).has_value()) return WithLimit(std::move(error), spec, outcome);
   if (outcome.end == runtime::Outcome::End::kExited) {
     return std::move(error).Because(
         fmt::format("it left with code {} and without a result", outcome.code));
@@ -206,7 +220,7 @@ Error EndedWithoutResult(const StepTask& task, const runtime::Outcome& outcome) 
 }  // namespace
 
 StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log,
-                   const base::CancelToken* cancel) {
+                   const base::CancelToken* cancel, StepUsage& usage) {
   const auto begin = std::chrono::steady_clock::now();
   const int state = engine.store().dir();
   MakeOutDirectory(state, task.out);
@@ -224,21 +238,27 @@ StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log
   const CapturedOutcome outcome = RunCaptured(
       engine.launcher(),
       {.spec = &checked, .standard_input = input.get(), .files = files, .mounts = handed.numbers()},
-      {.standard_output = log, .standard_error = log, .timeout = task.timeout}, cancel);
+      {.standard_output = log, .standard_error = log, .timeout = task.limits.timeout}, cancel);
+  usage = {.peak_memory = outcome.peak_memory,
+           .cpu_time = outcome.user_time + outcome.system_time,
+           .duration = std::chrono::steady_clock::now() - begin};
   if (outcome.timed_out) {
     throw Error(Fault::kStep, fmt::format("running step `{}`", task.label))
-        .Because(fmt::format("it timed out after {} s", *task.timeout))
+        .Because(TimedOut(*task.limits.timeout))
         .Hint("give it more with `timeout` in `@rundlet.resources`");
   }
   const base::UniqueFd out = base::OpenAt(state, task.out, O_RDONLY | O_DIRECTORY);
   const auto file = base::TryOpenAt(out.get(), "result.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (!file.has_value()) throw EndedWithoutResult(task, outcome);
-  StepResult result = ReadResult(task, base::ReadFd(file->get(), kResultLimit, "a step's result"));
+  if (!file.has_value()) throw EndedWithoutResult(task, checked.value(), outcome);
+  StepResult result;
+  try {
+    result = ReadResult(task, base::ReadFd(file->get(), kResultLimit, "a step's result"));
+  } catch (const Error& error) {
+    throw WithLimit(error, checked.value(), outcome);
+  }
   if (outcome.end != runtime::Outcome::End::kExited || outcome.code != 0)
-    throw EndedWithoutResult(task, outcome);
+    throw EndedWithoutResult(task, checked.value(), outcome);
   if (table.valid()) result.table = Seal(table, task.label);
-  result.peak_memory = outcome.peak_memory;
-  result.duration = std::chrono::steady_clock::now() - begin;
   return result;
 }
 

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "engine/capture.h"
 #include "engine/engine.h"
+#include "engine/wanted_limits.h"
 #include "rootfs/environment.h"
 #include "rootfs/image.h"
 
@@ -58,7 +59,7 @@ struct StepTask {
   unsigned limit = 10;  // rows of the preview
   std::vector<std::pair<std::string, std::string>> variables = {};
   bool host_network = false;
-  std::optional<double> timeout = {};  // seconds
+  WantedLimits limits = {};  // checked
 };
 
 // What the runner reported, checked. Texts are outsiders'.
@@ -70,14 +71,19 @@ struct StepResult {
   std::optional<bool> held;                                  // expectations
   std::string message;
   SharedTable table;  // StepOutput::kTable
-  uint64_t peak_memory = 0;
+};
+
+// What it took, whether it succeeded or not.
+struct StepUsage {
+  uint64_t peak_memory = 0;              // bytes, of all its processes
+  std::chrono::nanoseconds cpu_time{0};  // of all processors
   std::chrono::nanoseconds duration{0};
 };
 
-// Runs it to its end. `log` gets each line of its output streams. Throws base::Error (kStep) that
-// says what failed, with the user's file and line where there is one; base::Error (kHost, kBug);
-// Cancelled.
+// Runs it to its end. `log` gets each line of its output streams; `usage` is filled in as soon as
+// it has ended. Throws base::Error (kStep) that says what failed, with the user's file and line
+// where there is one, and the limit that struck; base::Error (kHost, kBug); Cancelled.
 StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log,
-                   const base::CancelToken* cancel);
+                   const base::CancelToken* cancel, StepUsage& usage);
 
 }  // namespace rundlet::engine

@@ -30,6 +30,7 @@ json ToJson(const Table& table) {
           {"columns", table.columns},
           {"files", files},
           {"fingerprint", table.fingerprint.has_value() ? json(table.fingerprint->hex()) : json()},
+          {"preview", json::parse(table.preview)},
           {"updated_at", table.updated_at}};
 }
 
@@ -48,6 +49,7 @@ Table FromJson(const std::string& project, const std::string& name, const std::s
     if (!document.at("fingerprint").is_null()) {
       table.fingerprint = base::Digest::Parse(document.at("fingerprint").get<std::string>());
     }
+    table.preview = document.value("preview", json::array()).dump();
     table.updated_at = document.at("updated_at");
     return table;
   } catch (const json::exception& error) {
@@ -140,6 +142,7 @@ Table CommitTable(store::Store& store, const NewContent& content) {
   table.files.push_back({name, content.rows, static_cast<uint64_t>(info.st_size), content.run});
   table.columns = content.columns;
   table.fingerprint = content.mode == CommitMode::kReplace ? content.fingerprint : std::nullopt;
+  table.preview = content.mode == CommitMode::kReplace ? content.preview : "[]";
   table.updated_at = std::time(nullptr);
   base::ReplaceAt(dir.get(), "table.json", ToJson(table).dump(1), 0600, base::Durability::kSynced);
   RemoveUnlisted(dir.get(), table);

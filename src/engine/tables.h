@@ -29,8 +29,9 @@ struct Table {
   std::vector<std::pair<std::string, std::string>> columns;  // name, type
   std::vector<TableFile> files;
   std::optional<base::Digest>
-      fingerprint;         // of the step that made all of it; absent after an append
-  int64_t updated_at = 0;  // seconds since the epoch
+      fingerprint;             // of the step that made all of it; absent after an append
+  std::string preview = "[]";  // JSON: the first rows of what that step made
+  int64_t updated_at = 0;      // seconds since the epoch
 
   uint64_t rows() const;
   uint64_t bytes() const;
@@ -51,6 +52,7 @@ struct NewContent {
   std::string name;
   std::string source;
   std::vector<std::pair<std::string, std::string>> columns;
+  std::string preview = "[]";  // JSON: rows of scalars
   uint64_t rows = 0;
   std::string run;
   std::optional<base::Digest> fingerprint;

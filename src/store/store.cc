@@ -199,11 +199,12 @@ void Store::Place(NewEntry& entry) {
   }
 }
 
-Removal Store::Remove(Kind kind, std::string_view key) {
+Removal Store::Remove(Kind kind, std::string_view key, const std::function<bool()>& wanted) {
   const std::string lease_path = LeasePath(kind, key);
   const std::string entry_dir = EntryDir(kind, key);
   std::optional<Lease> lease = Lease::ToRemove(dir(), lease_path);
   if (!lease) return Removal::kInUse;
+  if (wanted && wanted()) return Removal::kWanted;
   const bool is_there = base::ExistsAt(dir(), entry_dir);
   std::optional<Staging> removed;
   if (is_there) removed = Staging::Seize(dir(), entry_dir);
@@ -217,6 +218,20 @@ Removal Store::Remove(Kind kind, std::string_view key) {
   base::RemoveTree(dir(), lease_path);
   lease.reset();
   return is_there ? Removal::kRemoved : Removal::kAbsent;
+}
+
+void Store::SweepLeases() {
+  for (const base::DirEntry& file : base::ListDir(dir(), "leases")) {
+    const size_t dash = file.name.rfind('-');
+    if (dash == file.name.npos) continue;
+    const std::string folder = file.name.substr(0, dash);
+    const std::string key = file.name.substr(dash + 1);
+    if (!base::Digest::Parse(key) || base::ExistsAt(dir(), folder + "/" + key)) continue;
+    const std::optional<Lease> lease = Lease::ToRemove(dir(), "leases/" + file.name);
+    // Looked at again: whoever held the lease may have made the entry.
+    if (!lease || base::ExistsAt(dir(), folder + "/" + key)) continue;
+    base::RemoveTree(dir(), "leases/" + file.name);
+  }
 }
 
 }  // namespace rundlet::store

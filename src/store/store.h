@@ -52,7 +52,7 @@ struct NewEntry {
   EntryInfo info;
 };
 
-enum class Removal { kRemoved, kAbsent, kInUse };
+enum class Removal { kRemoved, kAbsent, kInUse, kWanted };
 
 class Store {
  public:
@@ -90,7 +90,12 @@ class Store {
   // Several entries for the price of one sync. After an exception some may be there.
   void CommitAll(std::vector<NewEntry> batch);
   // Does not wait: an entry under anybody's lease, the caller's included, stays.
-  [[nodiscard]] Removal Remove(Kind kind, std::string_view key);
+  // `wanted` is asked once nobody can begin to use the entry any more: what was saved under a lease
+  // that is gone by then can be seen.
+  [[nodiscard]] Removal Remove(Kind kind, std::string_view key,
+                               const std::function<bool()>& wanted = {});
+  // Forgets lease files of entries that are not there and that nobody uses or makes.
+  void SweepLeases();
 
   // "packages/<key>/tree": where an entry's files are, relative to the state directory.
   static std::string PathOf(Kind kind, std::string_view key);

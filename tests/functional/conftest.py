@@ -22,7 +22,7 @@ from support import wheelcache  # noqa: E402
 from support.index import PackageIndex  # noqa: E402
 from support.leaks import Allowance, assert_no_leaks  # noqa: E402
 from support.rundlet import Rundlet, program  # noqa: E402
-from support.wheels import Wheel, module, sdist  # noqa: E402
+from support.wheels import sdist, small_wheels  # noqa: E402
 
 IMAGES = {  # name -> suite, shape
     "python-3.11": ("bookworm", "debian"),
@@ -56,33 +56,6 @@ def built_image(name: str) -> Path:
 
 def import_image(driver: Rundlet, name: str) -> None:
     driver.ok("image", "import", name, built_image(name), timeout=300)
-
-
-def small_wheels() -> list[Wheel]:
-    """What most tests need of an index: names that no real distribution has."""
-    return [
-        module("tiny"),
-        module("tiny", "2.0"),
-        module("leaf"),
-        Wheel("branch", files={"branch/__init__.py": "import leaf\n"}, requires=["leaf>=1"]),
-        Wheel("space-one", files={"shared_space/one.py": "name = 'one'\n"}),
-        Wheel("space-two", files={"shared_space/two.py": "name = 'two'\n"}),
-        Wheel(
-            "with-script",
-            files={"with_script.py": "def main():\n    print('script ran')\n"},
-            entry_points={"console_scripts": {"with-script": "with_script:main"}},
-        ),
-        Wheel(
-            "with-data",
-            files={"with_data.py": ""},
-            data={
-                "data/share/with-data/note.txt": "note\n",
-                "scripts/with-data-run": "#!python\nprint('data script ran')\n",
-            },
-        ),
-        Wheel("clash-a", files={"clash.py": "owner = 'a'\n"}),
-        Wheel("clash-b", files={"clash.py": "owner = 'b'\n"}),
-    ]
 
 
 @pytest.fixture(scope="session")

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import subprocess
-import time
-from pathlib import Path
-
-import pytest
-
 from support.index import PackageIndex
 from support.rundlet import Result, Rundlet
-from support.wheels import Wheel, module
+from support.wheels import module
 
 IMAGE = ("--image", "python-3.11")
 
@@ -30,15 +22,6 @@ def version_of(driver: Rundlet, name: str, *requirements: str) -> str:
 def installed(driver: Rundlet, name: str) -> list[str]:
     """The versions of a package in the store."""
     return [row["version"] for row in driver.json("package", "ls") if row["name"] == name]
-
-
-def refused(driver: Rundlet, *requirements: str) -> str:
-    """The error text of a command that must not run."""
-    done = exec_with(driver, *requirements, run=("echo", "ran")).check(125)
-    assert done.out == ""
-    assert "error: " in done.err
-    assert "caused by: " in done.err
-    return done.err
 
 
 def test_installed_once(warm: Rundlet, index: PackageIndex) -> None:
@@ -137,116 +120,18 @@ def test_real_wheel(shared_state: Rundlet) -> None:
     assert exec_with(shared_state, "numpy==1.26.4", run=run).check(0).out == "10\n"
 
 
-def test_collision_names_both(shared_state: Rundlet) -> None:
-    error = refused(shared_state, "clash-a", "clash-b")
-    assert "clash-a" in error
-    assert "clash-b" in error
-    assert "clash.py" in error
-    # Each by itself is fine.
-    exec_with(shared_state, "clash-a", run=("python3", "-c", "import clash; assert clash.owner == 'a'")).check(0)
-    exec_with(shared_state, "clash-b", run=("python3", "-c", "import clash; assert clash.owner == 'b'")).check(0)
-
-
-FAULTY = {
-    "record-hash": Wheel("faulty", files={"faulty.py": "x = 1\n"}, record_hashes={"faulty.py": "sha256=" + "A" * 43}),
-    "record-omits": Wheel("faulty", files={"faulty.py": "x = 1\n"}, record_omit=["faulty.py"]),
-    "no-record": Wheel("faulty", files={"faulty.py": "x = 1\n"}, omit=["RECORD"]),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTY)
-def test_wheel_that_differs_from_its_record(warm: Rundlet, index: PackageIndex, fault: str) -> None:
-    index.add(FAULTY[fault])
-    error = refused(warm, "faulty")
-    assert "`faulty 1.0`" in error or "faulty-1.0" in error
-    assert "RECORD" in error
-    assert installed(warm, "faulty") == []
-
-
-def test_altered_download(warm: Rundlet, index: PackageIndex) -> None:
-    path = index.add(module("altered"))
+def test_altered_download_is_no_obstacle(warm: Rundlet, index: PackageIndex) -> None:
+    path = index.add(module("recovers"))
     index.fault(path, flip=50)
-    error = refused(warm, "altered")
-    assert "altered" in error
-    assert installed(warm, "altered") == []
-    # Right again: nothing bad was kept.
+    exec_with(warm, "recovers").check(125)
     index.fault(path)
-    assert version_of(warm, "altered", "altered") == "1.0"
-
-
-def test_truncated_download(warm: Rundlet, index: PackageIndex) -> None:
-    path = index.add(module("short"))
-    index.fault(path, truncate=100)
-    assert "short" in refused(warm, "short")
-    assert installed(warm, "short") == []
+    assert version_of(warm, "recovers", "recovers") == "1.0"
 
 
 def test_interrupted_download_is_taken_up(warm: Rundlet, index: PackageIndex) -> None:
     path = index.add(module("resumed"))
     index.fault(path, truncate=100, times=1)
     assert version_of(warm, "resumed", "resumed") == "1.0"
-
-
-def test_unknown_package(warm: Rundlet) -> None:
-    assert "no-such-distribution" in refused(warm, "no-such-distribution")
-
-
-def test_source_only(warm: Rundlet) -> None:
-    error = refused(warm, "only-source")
-    assert "only-source" in error
-
-
-def test_impossible_requirements(warm: Rundlet) -> None:
-    error = refused(warm, "tiny==1.0", "tiny==2.0")
-    assert "tiny" in error
-
-
-def test_version_that_does_not_exist(warm: Rundlet) -> None:
-    error = refused(warm, "tiny==9.9")
-    assert "tiny" in error
-    assert "9.9" in error
-
-
-@pytest.mark.parametrize("wrong", ["tiny==", "--index-url=x", "tiny @ file:///etc/passwd", "a b c"])
-def test_malformed_requirement(warm: Rundlet, index: PackageIndex, wrong: str) -> None:
-    done = warm("exec", *IMAGE, f"--with={wrong}", "--", "echo", "ran").check(125)
-    assert done.out == ""
-    assert "error: " in done.err
-    assert not [request for request in index.requests if "passwd" in request.path]
-
-
-def test_index_that_is_down(shared_state: Rundlet, tmp_path: Path) -> None:
-    with PackageIndex() as gone:
-        url = gone.url
-    error = refused(shared_state.with_environment(RUNDLET_INDEX=url), "leaf")
-    assert "127.0.0.1" in error
-    assert "connect" in error
-
-
-def test_index_that_fails(warm: Rundlet, index: PackageIndex) -> None:
-    index.add(module("failing"))
-    index.fault("/simple/failing/", status=500)
-    assert "failing" in refused(warm, "failing")
-
-
-@pytest.mark.parametrize("phase", ["resolving", "downloading"])
-def test_interrupted(warm: Rundlet, index: PackageIndex, phase: str) -> None:
-    name = f"slow-{phase}"
-    path = index.add(module(name))
-    if phase == "resolving":
-        path = f"/simple/{name}/"
-    index.fault(path, stall=60)
-    with warm.start("exec", *IMAGE, "--with", name, "--", "echo", "ran") as process:
-        deadline = time.monotonic() + 60
-        while not index.count(path) and time.monotonic() < deadline:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.02)
-        assert index.count(path)
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
-        assert process.returncode == 130
-        assert out == b""
-    assert installed(warm, name) == []
 
 
 def test_packages_listed_in_text(shared_state: Rundlet) -> None:

@@ -160,6 +160,7 @@ TEST_F(Identity, LimitsAreSet) {
   rlimit files;
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
   EXPECT_EQ(facts["limit.core"], "0 0");
+  EXPECT_EQ(facts["limit.nproc"], fmt::format("{0} {0}", kDefaultPids + 1));
   EXPECT_EQ(facts["limit.nofile"],
             fmt::format("1024 {}", std::min<rlim_t>(files.rlim_max, 65'536)));
 }

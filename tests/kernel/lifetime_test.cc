@@ -19,17 +19,7 @@ namespace {
 using base::UniqueFd;
 using std::chrono::milliseconds;
 
-class Lifetime : public SandboxTest {
- protected:
-  // What a process of ours holds: the number of its mounts and descriptors.
-  static std::pair<size_t, size_t> HeldBy(pid_t pid) {
-    const UniqueFd dir = base::OpenHostPath(fmt::format("/proc/{}/fd", pid), O_RDONLY);
-    const UniqueFd mounts = base::OpenHostPath(fmt::format("/proc/{}/mountinfo", pid), O_RDONLY);
-    const std::string text = base::ReadFd(mounts.get(), 1 << 20, "mountinfo");
-    return {base::ListDir(dir.get()).size(),
-            static_cast<size_t>(std::count(text.begin(), text.end(), '\n'))};
-  }
-};
+class Lifetime : public SandboxTest {};
 
 UniqueFd PidfdOf(pid_t pid) { return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }
 
@@ -142,24 +132,6 @@ TEST_F(Lifetime, SandboxesDieWithTheEngine) {
   EXPECT_EQ(errno, ECHILD);
   EXPECT_EQ(ProcessesOf(ids_), std::vector<pid_t>{});
   ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
-}
-
-TEST_F(Lifetime, TheLauncherKeepsNothingOfASandbox) {
-  SandboxSpec bad = Spec({"facts"});
-  bad.cwd = "/absent";
-  SandboxSpec worse = Spec({"facts"});
-  worse.mounts.mounts.push_back({"/work", StorePath{"absent"}});
-  const auto all = [&] {
-    Run(Spec({"exit", "0"}));
-    StartFailure(bad);
-    StartFailure(worse);
-  };
-  all();
-  const auto first = HeldBy(LauncherProcess());
-  const Holdings ours = Held();
-  for (int i = 0; i < 10; ++i) all();
-  EXPECT_EQ(HeldBy(LauncherProcess()), first);
-  EXPECT_EQ(Held(), ours);
 }
 
 }  // namespace

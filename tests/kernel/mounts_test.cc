@@ -143,6 +143,9 @@ TEST_F(Mounts, NothingFromOutsideRunsWithItsSetuidBit) {
 TEST_F(Mounts, NoMountAppearsOnAHostWithSharedMounts) {
   InChild([this] {
     ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    // Private first: shared with the host's namespace, as systemd leaves it, our own mounts would
+    // get there.
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
     ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr), 0);
     const std::string place = state_->path() + "/outside";
     ASSERT_EQ(mount(place.c_str(), place.c_str(), nullptr, MS_BIND, nullptr), 0);

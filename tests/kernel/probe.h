@@ -34,3 +34,11 @@ int Stubborn(char** arguments); /* ignores what can be ignored */
 int Stopped(char** arguments);  /* stops itself */
 int Raise(char** arguments);    /* SIGNAL */
 int KillAll(char** arguments);  /* kills every process it may */
+
+int Eat(char** arguments);         /* BYTES: of memory */
+int EatTogether(char** arguments); /* COUNT BYTES: each of so many children at once */
+int EatAside(char** arguments);    /* BYTES: in a child, and does not notice what becomes of it */
+int Multiply(char** arguments);    /* COUNT: forks until it cannot, or that often */
+int Burn(char** arguments);        /* SECONDS: of processor time */
+int OpenMany(char** arguments);    /* opens until it cannot */
+int Inodes(char** arguments);      /* DIRECTORY: empty files until it cannot */

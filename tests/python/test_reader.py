@@ -92,7 +92,7 @@ def test_every_setting(read):
 import rundlet as r
 @r.model(materialize="append", name="other")
 @r.python("3.13", pip={"pandas": "2.2.3", "numpy": "<2", "rich[x]": "*"}, image="slim")
-@r.resources(cpus=1.5, memory="512MiB", timeout="2m", retries=3)
+@r.resources(cpus=1.5, memory="512MiB", pids=64, disk="2GB", timeout="2m", retries=3)
 @r.env(TZ="UTC")
 @r.network("host")
 def step(year=r.Parameter("y"), limit=10):
@@ -122,6 +122,8 @@ def step(year=r.Parameter("y"), limit=10):
         "network": "host",
         "cpus": 1.5,
         "memory": 536870912,
+        "pids": 64,
+        "disk": 2000000000,
         "timeout": 120.0,
         "retries": 3,
     }
@@ -188,6 +190,8 @@ FAULTS = [
     (MODEL + "@rundlet.python(pips=[])\ndef f(): pass", 3, "no argument `pips`"),
     (MODEL + "@rundlet.resources(memory='lots')\ndef f(): pass", 3, "`memory` must be"),
     (MODEL + "@rundlet.resources(memory=-1)\ndef f(): pass", 3, "at least one byte"),
+    (MODEL + "@rundlet.resources(disk=0)\ndef f(): pass", 3, "`disk` must be at least one byte"),
+    (MODEL + "@rundlet.resources(pids=0)\ndef f(): pass", 3, "`pids` must be"),
     (MODEL + "@rundlet.resources(cpus=0x" + "f" * 9000 + ")\ndef f(): pass", 0, ""),
     (MODEL + "@rundlet.resources(timeout=1e999)\ndef f(): pass", 3, "`timeout` must be"),
     (MODEL + "@rundlet.resources(retries=True)\ndef f(): pass", 3, "`retries` must be"),
@@ -376,7 +380,7 @@ def test_tables_of_a_query(read, text, expected):
 def test_options_and_parameters(read):
     text = """-- Late carriers.
 -- rundlet: materialize=replace, memory=2GiB python=3.13
--- rundlet: timeout="90s" cpus=2 retries=1 name=late
+-- rundlet: timeout="90s" cpus=2 retries=1 name=late pids=9 disk=1GiB
 
 /* not a $parameter */
 SELECT '$no', $year
@@ -389,7 +393,8 @@ WHERE x = $year AND y < $low
     assert model["line"] == 6
     assert model["sql"] == text
     assert model["materialize"] == "replace"
-    assert model["python"] == {"version": "3.13", "pip": [], "image": None}
+    assert model["python"] == {"version": "3.13", "pip": None, "image": None}
+    assert (model["pids"], model["disk"]) == (9, 1 << 30)
     assert (model["memory"], model["timeout"], model["cpus"], model["retries"]) == (
         2 << 30,
         90,
@@ -426,6 +431,7 @@ def test_comments_do_not_change_sql_code(read):
         ("-- rundlet: pip=pandas\nSELECT 1", 1, "no option `pip`"),
         ("-- rundlet: name\nSELECT 1", 1, "not `key=value`"),
         ("-- rundlet: memory=much\nSELECT 1", 1, "`memory` must be"),
+        ("-- rundlet: pids=many\nSELECT 1", 1, "`pids` must be"),
         ("-- rundlet: retries=2 retries=3\nSELECT 1", 1, "twice"),
         ("SELECT 1\n-- rundlet: retries=2", 2, "below the start"),
         (b"SELECT '\xff'", 1, "not UTF-8"),

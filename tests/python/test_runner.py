@@ -131,6 +131,7 @@ def test_cells_are_json_scalars(runner):
             "long": ["x" * 200, "", None],
             "big": pa.array([2**64 - 1, 0, None], pa.uint64()),
             "date": pa.array([0, 1, None], pa.date32()),
+            "whole": pa.array([12, 2**70, None], pa.decimal128(38, 0)),
         }
     )
     rows = runner.run(step("return t", "t"), inputs=[runner.table("t", table)]).preview
@@ -141,7 +142,8 @@ def test_cells_are_json_scalars(runner):
     assert len(rows[0][6]) == 80
     assert rows[0][7] == str(2**64 - 1)
     assert rows[0][8] == "1970-01-01"
-    assert rows[2][1:] == [None] * 8
+    assert [row[9] for row in rows] == [12, str(2**70), None]
+    assert rows[2][1:] == [None] * 9
 
 
 def test_the_result_stays_below_its_limit(runner):

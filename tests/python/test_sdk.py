@@ -54,6 +54,8 @@ def test_decorators_return_the_function():
         lambda: rundlet.python(pip={"a b": "1"}),
         lambda: rundlet.resources(cpus=0),
         lambda: rundlet.resources(memory="1 elephant"),
+        lambda: rundlet.resources(pids=True),
+        lambda: rundlet.resources(disk="-1GiB"),
         lambda: rundlet.resources(timeout=0),
         lambda: rundlet.resources(retries=-1),
         lambda: rundlet.env(A=1),

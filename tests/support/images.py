@@ -232,7 +232,9 @@ class Image:
             if number in set(self.flip):
                 data = _flipped(data)
             names.append(f"{identity}/layer.tar")
-            legacy = {"id": identity, "os": self.os, **({"parent": parent} if parent else {})}
+            legacy = {"id": identity, "os": self.os, "architecture": self.architecture}
+            if parent:
+                legacy["parent"] = parent
             files[f"{identity}/VERSION"] = b"1.0"
             files[f"{identity}/json"] = encoded(legacy)
             if number not in set(self.missing):
@@ -265,6 +267,21 @@ def nested_index(image: Image, depth: int) -> dict[str, bytes]:
         blobs[sha256(data)] = data
         descriptor = {"mediaType": INDEX, "digest": f"sha256:{sha256(data)}", "size": len(data), "annotations": name}
     return layout_files(blobs, [descriptor])
+
+
+def as_old_docker(path: Path) -> Path:
+    """Turns an archive into what docker before 1.10 saved: folders with json and layer.tar, and nothing else."""
+    kept = io.BytesIO()
+    with tarfile.open(path) as source, tarfile.open(fileobj=kept, mode="w") as target:
+        for member in source:
+            if "/" not in member.name and member.name != "repositories":
+                continue
+            content = source.extractfile(member)
+            if content is not None:  # skopeo links to the layer
+                member.type, member.size = tarfile.REGTYPE, len(data := content.read())
+                target.addfile(member, io.BytesIO(data))
+    path.write_bytes(kept.getvalue())
+    return path
 
 
 def write_tree(folder: Path, files: Mapping[str, bytes]) -> Path:

@@ -7,11 +7,13 @@ with assert_no_leaks(state):
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import re
 import select
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
@@ -139,7 +141,7 @@ def processes(states: Sequence[Path] = ()) -> frozenset[Process]:
 
 
 def cgroups() -> frozenset[str]:
-    """Control groups whose name starts with rundlet, on a unified and on a hybrid host."""
+    """The control groups of engines, with those in them, on a unified and on a hybrid host."""
     found: set[str] = set()
 
     def walk(folder: Path, depth: int) -> None:
@@ -147,14 +149,35 @@ def cgroups() -> frozenset[str]:
             for entry in entries:
                 if not entry.is_dir(follow_symlinks=False):
                     continue
-                if entry.name.startswith("rundlet"):
-                    # Groups that stay for good are the top ones; what leaks lies in them.
+                if entry.name.startswith("rundlet-"):
+                    found.add(entry.path)
                     found.update(str(path) for path in Path(entry.path).rglob("*") if path.is_dir())
                 elif depth:
                     walk(Path(entry.path), depth - 1)
 
     walk(CGROUP_ROOT, 4)
     return frozenset(found)
+
+
+def abandoned(groups: frozenset[str]) -> frozenset[str]:
+    """Those of `groups` whose engine is gone: a living one holds a lock on its directory."""
+
+    def in_use(path: str) -> bool:
+        engine = re.match(r".*?/rundlet-[^/]+", path)
+        assert engine is not None, path
+        try:
+            fd = os.open(engine.group(), os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return True  # gone meanwhile
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    return frozenset(path for path in groups if not in_use(path))
 
 
 def temporary_files(state: Path) -> frozenset[str]:
@@ -222,7 +245,7 @@ def leaked(before: Host, states: Sequence[Path], patience: float, allowance: All
     deadline = time.monotonic() + patience
     while True:
         new = snapshot(states).since(before)
-        new = allowance.filter(new)
+        new = allowance.filter(replace(new, cgroups=abandoned(new.cgroups)))
         if not new or time.monotonic() >= deadline:
             return new
         if new.processes:

@@ -27,6 +27,7 @@ from support import images, leaks, wheelcache
 from support.images import OPAQUE, WHITEOUT, Image
 from support.index import JSON_TYPE, PackageIndex
 from support.rundlet import Rundlet
+from support.store import nothing_kept
 from support.wheels import Raw, Wheel, module, record_hash, sdist
 
 # -- wheels
@@ -409,3 +410,48 @@ def test_the_driver_kills_what_does_not_end(tmp_path: Path) -> None:
     script.chmod(0o755)
     with leaks.assert_no_leaks(tmp_path), pytest.raises(AssertionError, match="did not end"):
         Rundlet(tmp_path / "state", binary=script)(timeout=0.3)
+
+
+# -- a state directory from outside
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    for folder in ("layers/a", "packages", "staging"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "staging/.lock").touch()
+    return tmp_path
+
+
+def test_an_unchanged_store_passes(state: Path) -> None:
+    with nothing_kept(state):
+        (state / "locks").mkdir()  # no entry
+    with nothing_kept(state / "gone"):
+        pass
+
+
+@pytest.mark.parametrize("left", ["packages/b", "layers/b", "staging/0123456789abcdef"])
+def test_what_is_left_in_a_store_is_named(state: Path, left: str) -> None:
+    with pytest.raises(AssertionError, match=left), nothing_kept(state):
+        (state / left).mkdir()
+
+
+def test_what_is_gone_from_a_store_is_named(state: Path) -> None:
+    with pytest.raises(AssertionError, match="layers/a"), nothing_kept(state):
+        (state / "layers/a").rmdir()
+
+
+def test_what_may_be_added_to_a_store(state: Path) -> None:
+    with nothing_kept(state, but=("packages",)):
+        (state / "packages/b").mkdir()
+    with pytest.raises(AssertionError, match="layers/b"), nothing_kept(state, but=("packages",)):
+        (state / "layers/b").mkdir()
+
+
+def test_archive_of_an_old_docker(tmp_path: Path) -> None:
+    image = Image([{"a": "x"}])
+    whole = image.docker_files()
+    with tarfile.open(images.as_old_docker(image.write_docker_archive(tmp_path / "image.tar"))) as tar:
+        kept = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    assert kept == {name: data for name, data in whole.items() if "/" in name or name == "repositories"}
+    assert sorted(name.split("/")[-1] for name in kept) == ["VERSION", "json", "layer.tar", "repositories"]

@@ -189,6 +189,33 @@ def module(name: str, version: str = "1.0", content: str = "", **more: object) -
     return Wheel(name, version, files={f"{name.replace('-', '_')}.py": text}, **more)  # type: ignore[arg-type]
 
 
+def small_wheels() -> list[Wheel]:
+    """What most tests need of an index: names that no real distribution has."""
+    return [
+        module("tiny"),
+        module("tiny", "2.0"),
+        module("leaf"),
+        Wheel("branch", files={"branch/__init__.py": "import leaf\n"}, requires=["leaf>=1"]),
+        Wheel("space-one", files={"shared_space/one.py": "name = 'one'\n"}),
+        Wheel("space-two", files={"shared_space/two.py": "name = 'two'\n"}),
+        Wheel(
+            "with-script",
+            files={"with_script.py": "def main():\n    print('script ran')\n"},
+            entry_points={"console_scripts": {"with-script": "with_script:main"}},
+        ),
+        Wheel(
+            "with-data",
+            files={"with_data.py": ""},
+            data={
+                "data/share/with-data/note.txt": "note\n",
+                "scripts/with-data-run": "#!python\nprint('data script ran')\n",
+            },
+        ),
+        Wheel("clash-a", files={"clash.py": "owner = 'a'\n"}),
+        Wheel("clash-b", files={"clash.py": "owner = 'b'\n"}),
+    ]
+
+
 def sdist(name: str, version: str = "1.0", files: Optional[Mapping[str, Content]] = None) -> tuple[str, bytes]:
     """A source distribution as (file name, bytes); `files` come on top of PKG-INFO."""
     import gzip

@@ -49,6 +49,8 @@ inline json ModelJson(const std::string& name, const std::vector<std::string>& i
                 {"env", json::object()},
                 {"network", "none"},
                 {"cpus", nullptr},
+                {"pids", nullptr},
+                {"disk", nullptr},
                 {"memory", nullptr},
                 {"timeout", nullptr},
                 {"retries", 0}};

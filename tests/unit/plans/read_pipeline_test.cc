@@ -42,6 +42,8 @@ json FullModel() {
   model["network"] = "host";
   model["cpus"] = 0.5;
   model["memory"] = 512 << 20;
+  model["pids"] = 64;
+  model["disk"] = 16 << 20;
   model["timeout"] = 30;
   model["retries"] = 2;
   return model;
@@ -72,7 +74,7 @@ TEST(ReadPipeline, EveryFieldArrives) {
   EXPECT_EQ(step.materialize, Materialize::kReplace);
   EXPECT_EQ(step.network, NetworkAccess::kHost);
   EXPECT_EQ(step.environment, (std::map<std::string, std::string>{{"TZ", "UTC"}}));
-  EXPECT_EQ(step.limits, (Limits{0.5, uint64_t{512} << 20, 30.0, 2}));
+  EXPECT_EQ(step.limits, (Limits{0.5, uint64_t{512} << 20, 64, 16 << 20, 30.0, 2}));
 }
 
 TEST(ReadPipeline, DefaultsApplyWhereAStepSaysNothing) {
@@ -178,7 +180,8 @@ TEST(ReadPipeline, ImagesThatAreNotThere) {
   EXPECT_EQ(Faults(ReaderJson({ModelJson("a")}), json::object()),
             "error: pipeline.py:1: model `a` does not say which Python it runs on\n"
             "caused by: rundlet.toml has no default for it\n"
-            "hint: add \"3.11\" = \"python:3.11-slim\" below [images] in rundlet.toml\n");
+            "hint: add \"3.11\" = \"NAME\" below [images] in rundlet.toml, with a NAME that "
+            "`rundlet image ls` lists\n");
 }
 
 TEST(ReadPipeline, ReaderErrorsAreTold) {
@@ -222,6 +225,9 @@ TEST(ReadPipeline, ValuesBeyondTheirLimits) {
       {"/cpus", 5000},
       {"/memory", 0},
       {"/memory", -5},
+      {"/pids", 0},
+      {"/pids", 5'000'000},
+      {"/disk", 0},
       {"/timeout", 0},
       {"/timeout", 1e9},
       {"/retries", 101},
@@ -280,6 +286,8 @@ TEST(ReadPipeline, DocumentsOfAnotherShape) {
       {"/network", "all"},
       {"/cpus", "1"},
       {"/memory", 1.5},
+      {"/pids", "all"},
+      {"/disk", 1.5},
       {"/retries", nullptr},
   };
   for (const auto& [pointer, value] : fields)

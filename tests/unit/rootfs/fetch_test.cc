@@ -205,12 +205,12 @@ TEST(Fetch, FollowsRedirectsButNotForEver) {
 TEST(Fetch, NobodyLeadsItToAnInnerAddress) {
   const ScriptedServer inner({Ok(kBody)});
   EXPECT_EQ(Get(inner.Url("/x"), kBody, 10, {}).cause,
-            "`127.0.0.1` leads to an inner address, which only a configured index may");
+            "`127.0.0.1` leads to an inner address, which only a configured host may");
   // A configured index is trusted itself, not where it points to.
   const std::string target = fmt::format("Location: http://localhost:{}/x\r\n", inner.port());
   const ScriptedServer index({Answer("302 Found", target, "")});
   EXPECT_EQ(Get(index.Url("/x")).cause,
-            "`localhost` leads to an inner address, which only a configured index may");
+            "`localhost` leads to an inner address, which only a configured host may");
   EXPECT_TRUE(inner.requests().empty());
 }
 

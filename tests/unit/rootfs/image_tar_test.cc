@@ -243,7 +243,7 @@ TEST(BlobReader, HashesBothSidesToTheVeryEnd) {
   const std::string plain = TarBuilder().File("a", std::string(100'000, 'x')).Finish();
   for (const std::string& packed : {plain, testing::Gzip(plain), testing::Zstd(plain)}) {
     const Blob blob(packed);
-    worker::BlobReader reader(blob.range, {}, worker::Digesting::kYes);
+    worker::BlobReader reader(blob.range, {}, worker::Digesting::kBoth);
     reader.Next();
     const auto totals = reader.Finish();
     EXPECT_EQ(totals.blob, base::Digest::Of(packed));
@@ -251,7 +251,7 @@ TEST(BlobReader, HashesBothSidesToTheVeryEnd) {
     EXPECT_EQ(totals.bytes, plain.size());
   }
   const Blob trailing(testing::Gzip(plain) + "trailing");
-  worker::BlobReader reader(trailing.range, {}, worker::Digesting::kYes);
+  worker::BlobReader reader(trailing.range, {}, worker::Digesting::kBoth);
   EXPECT_EQ(reader.Finish().blob, base::Digest::Of(testing::Gzip(plain) + "trailing"));
 }
 
@@ -259,20 +259,20 @@ TEST(BlobReader, RefusesBombsAndDamage) {
   const std::string zeros(8 << 20, '\0');
   const Blob bomb(testing::Gzip(zeros));
   worker::BlobReader ratio(bomb.range, {.ratio = 250, .ratio_floor = 1 << 20},
-                           worker::Digesting::kYes);
+                           worker::Digesting::kBoth);
   EXPECT_THROW(ratio.Finish(), base::Error);
-  worker::BlobReader bytes(bomb.range, {.bytes = 1 << 20}, worker::Digesting::kYes);
+  worker::BlobReader bytes(bomb.range, {.bytes = 1 << 20}, worker::Digesting::kBoth);
   EXPECT_THROW(bytes.Finish(), base::Error);
   const std::string packed = testing::Gzip(zeros);
   const Blob cut(packed.substr(0, packed.size() / 2));
-  worker::BlobReader reader(cut.range, {}, worker::Digesting::kYes);
+  worker::BlobReader reader(cut.range, {}, worker::Digesting::kBoth);
   EXPECT_THROW(reader.Finish(), base::Error);
   Blob lie(packed);
   lie.range.size += 10;
-  worker::BlobReader longer(lie.range, {}, worker::Digesting::kYes);
+  worker::BlobReader longer(lie.range, {}, worker::Digesting::kBoth);
   EXPECT_THROW(longer.Finish(), base::Error);
   const Blob empty("");
-  EXPECT_EQ(worker::BlobReader(empty.range, {}, worker::Digesting::kYes).Finish().contents,
+  EXPECT_EQ(worker::BlobReader(empty.range, {}, worker::Digesting::kBoth).Finish().contents,
             base::Digest::Of(""));
 }
 
@@ -280,7 +280,7 @@ TEST(BlobReader, RefusesBombsAndDamage) {
 TEST(BlobReader, DoesNotUnpackTwice) {
   const std::string once = testing::Gzip(std::string(1000, 'x'));
   const Blob twice(testing::Gzip(once));
-  EXPECT_EQ(worker::BlobReader(twice.range, {}, worker::Digesting::kYes).Finish().contents,
+  EXPECT_EQ(worker::BlobReader(twice.range, {}, worker::Digesting::kBoth).Finish().contents,
             base::Digest::Of(once));
 }
 

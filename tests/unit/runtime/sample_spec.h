@@ -34,6 +34,7 @@ inline SandboxSpec FullSpec() {
   spec.network = Network::kHost;
   spec.privilege = Privilege::kUnpacker;
   spec.scratch_bytes = 12'345'678;
+  spec.limits = {.memory = 98'765'432, .cpus = 1500, .pids = 77};
   spec.program_by_descriptor = true;
   return spec;
 }

@@ -237,5 +237,31 @@ TEST(CheckSpec, RefusalsArePrintable) {
   }
 }
 
+TEST(CheckSpec, LimitsAreWithinWhatTheKernelTakes) {
+  const auto memory = [](uint64_t bytes) {
+    return Refusal([&](SandboxSpec& spec) { spec.limits.memory = bytes; });
+  };
+  EXPECT_EQ(memory(0), "it must be between 4.0 MiB and 4.0 EiB");
+  EXPECT_EQ(memory((4 << 20) - 1), "it must be between 4.0 MiB and 4.0 EiB");
+  EXPECT_EQ(memory(4 << 20), "");
+  EXPECT_EQ(memory(uint64_t{1} << 62), "");
+  EXPECT_EQ(memory((uint64_t{1} << 62) + 1), "it must be between 4.0 MiB and 4.0 EiB");
+  const auto cpus = [](uint32_t thousandths) {
+    return Refusal([&](SandboxSpec& spec) { spec.limits.cpus = thousandths; });
+  };
+  EXPECT_EQ(cpus(0), "it must be between 0.01 and 8192");
+  EXPECT_EQ(cpus(9), "it must be between 0.01 and 8192");
+  EXPECT_EQ(cpus(10), "");
+  EXPECT_EQ(cpus(8'192'000), "");
+  EXPECT_EQ(cpus(8'192'001), "it must be between 0.01 and 8192");
+  const auto pids = [](uint32_t count) {
+    return Refusal([&](SandboxSpec& spec) { spec.limits.pids = count; });
+  };
+  EXPECT_EQ(pids(0), "it must be between 1 and 4194304");
+  EXPECT_EQ(pids(1), "");
+  EXPECT_EQ(pids(4'194'304), "");
+  EXPECT_EQ(pids(4'194'305), "it must be between 1 and 4194304");
+}
+
 }  // namespace
 }  // namespace rundlet::runtime

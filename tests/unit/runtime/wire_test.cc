@@ -82,7 +82,7 @@ TEST_F(Wire, SeesTheOtherEndGo) {
 TEST_F(Wire, AReplyHasAPidfdExactlyWhenItHasAPid) {
   LaunchReply reply{};
   UniqueFd pidfd;
-  const LaunchReply refused = {-1, {Stage::kMounts, ENOENT, 4}};
+  const LaunchReply refused = {-1, {Stage::kMounts, ENOENT, 4}, 0};
   ASSERT_TRUE(SendWithDescriptors(ours_.get(), &refused, sizeof refused, {}));
   ASSERT_TRUE(ReceiveReply(theirs_.get(), &reply, &pidfd));
   EXPECT_EQ(reply.failure.stage, Stage::kMounts);
@@ -90,7 +90,7 @@ TEST_F(Wire, AReplyHasAPidfdExactlyWhenItHasAPid) {
   EXPECT_EQ(reply.failure.index, 4u);
   EXPECT_FALSE(pidfd.valid());
 
-  const LaunchReply started = {7, {}};
+  const LaunchReply started = {7, {}, 3};
   ASSERT_TRUE(SendWithDescriptors(ours_.get(), &started, sizeof started, {}));
   EXPECT_FALSE(ReceiveReply(theirs_.get(), &reply, &pidfd));
   const UniqueFd file = base::MemoryFile("pidfd", "");

@@ -1,0 +1,155 @@
+#include "rootfs/worker/registry_get.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "rootfs/worker/command.h"
+#include "rootfs/worker/fetch.h"
+#include "rootfs/worker/registry_auth.h"
+
+namespace rundlet::rootfs::worker {
+namespace {
+
+constexpr int kDocumentSeconds = 60;
+constexpr int kStallSeconds = 20;
+constexpr int kSlowest = 1024;  // bytes a second
+constexpr int kLogins = 2;      // a token may run out while a blob is on its way
+
+RegistryTarget::Into KindOf(int fd) {
+  struct stat info;
+  if (fstat(fd, &info) < 0) base::ThrowErrno("looking at where a download goes");
+  return S_ISREG(info.st_mode) ? RegistryTarget::Into::kFile : RegistryTarget::Into::kPipe;
+}
+
+// Runs the request until it is done, logging in when the registry asks for it.
+void GetWithLogin(const HttpSettings& settings, const nlohmann::json& request,
+                  Authorization& authorization, RegistryTarget& target) {
+  const RegistryLogin login{request.at("user"), request.at("password"),
+                            request.at("identity_token")};
+  const RegistryTransport transport = request.at("plain_http").get<bool>()
+                                          ? RegistryTransport::kPlainHttp
+                                          : RegistryTransport::kHttps;
+  HttpSettings for_tokens = settings;
+  for_tokens.total_seconds = kDocumentSeconds;
+  for (int logins = 0;; ++logins) {
+    RunHttp(settings, {{.url = request.at("url"),
+                        .accept = request.at("accept"),
+                        .target = &target,
+                        .user = authorization.user,
+                        .password = authorization.password,
+                        .token = authorization.token}});
+    const std::optional<HttpFailure> failure = target.TakeFailure();
+    if (!failure) return;
+    if (failure->status == 401 && logins < kLogins && !failure->challenges.empty()) {
+      authorization = Authorize(for_tokens, failure->challenges, login,
+                                request.at("scope").get<std::string>(), transport);
+      continue;
+    }
+    const bool host = failure->host_fault && !target.refused();
+    throw base::Error(host ? base::Fault::kHost : base::Fault::kInvalid, "asking the registry")
+        .Because(failure->cause);
+  }
+}
+
+}  // namespace
+
+std::string RegistryTarget::Refuse(std::string why) {
+  refused_ = true;
+  return why;
+}
+
+std::optional<std::string> RegistryTarget::Begin(const Start& start) {
+  if (wanted_.size != 0 && start.total != 0 && start.total != wanted_.size) {
+    return Refuse(fmt::format("the registry sends {} bytes, the descriptor says {}", start.total,
+                              wanted_.size));
+  }
+  if (start.total > wanted_.limit) {
+    return Refuse(fmt::format("the registry sends {}, more than the {} that it may have",
+                              base::HumanBytes(start.total), base::HumanBytes(wanted_.limit)));
+  }
+  content_type_ = start.content_type;
+  position_ = start.offset;
+  if (wanted_.into == Into::kPipe) return std::nullopt;
+  if (ftruncate(wanted_.fd, 0) < 0 || lseek(wanted_.fd, 0, SEEK_SET) < 0) {
+    base::ThrowErrno("starting a download again");
+  }
+  hash_ = base::Sha256();
+  written_ = 0;
+  return std::nullopt;
+}
+
+std::optional<std::string> RegistryTarget::Take(std::span<const std::byte> piece) {
+  const uint64_t repeated = std::min<uint64_t>(written_ - position_, piece.size());
+  position_ += repeated;
+  piece = piece.subspan(repeated);
+  if (piece.size() > wanted_.limit - written_) {
+    return Refuse(fmt::format("the registry sends more than the {} that it may have",
+                              base::HumanBytes(wanted_.limit)));
+  }
+  hash_.Add(piece);
+  Write(piece);
+  written_ += piece.size();
+  position_ += piece.size();
+  ReportProgress(0, written_, wanted_.size);
+  return std::nullopt;
+}
+
+void RegistryTarget::Write(std::span<const std::byte> piece) {
+  while (!piece.empty() && !reader_gone_) {
+    const ssize_t count = write(wanted_.fd, piece.data(), piece.size());
+    if (count >= 0) {
+      piece = piece.subspan(static_cast<size_t>(count));
+    } else if (errno == EPIPE) {
+      reader_gone_ = true;
+    } else if (errno != EINTR) {
+      base::ThrowErrno("passing on a download");
+    }
+  }
+}
+
+std::optional<HttpFailure> RegistryTarget::Complete() {
+  if (written_ >= wanted_.size) return std::nullopt;
+  return HttpFailure{fmt::format("the download ended after {} of {} bytes", written_, wanted_.size),
+                     true};
+}
+
+// Request: {"url", "accept", "scope", "user", "password", "identity_token", "token", "plain_http",
+// "size", "limit", "sha256"} and the fields of ReadHttpSettings; the first file receives the bytes.
+// Texts may be empty. Answer: {"sha256", "size", "media_type", "token"}: with the token, which may
+// be empty, the next request saves the login.
+nlohmann::json RegistryGet(const nlohmann::json& request) {
+  // A reader that goes away is found by write.
+  std::signal(SIGPIPE, SIG_IGN);
+  RegistryTarget target({.fd = kFirstFile,
+                         .into = KindOf(kFirstFile),
+                         .size = request.at("size"),
+                         .limit = request.at("limit")});
+  HttpSettings settings = ReadHttpSettings(request);
+  settings.stall_seconds = kStallSeconds;
+  settings.slowest = kSlowest;
+  if (KindOf(kFirstFile) == RegistryTarget::Into::kFile) settings.total_seconds = kDocumentSeconds;
+  Authorization authorization{"", "", request.at("token")};
+  GetWithLogin(settings, request, authorization, target);
+  const base::Digest digest = target.FinishDigest();
+  const std::optional<base::Digest> wanted =
+      base::Digest::Parse(request.at("sha256").get<std::string>());
+  if (wanted && digest != *wanted) {
+    throw base::Error(base::Fault::kInvalid, "checking what the registry sent")
+        .Because(fmt::format("it was altered: its digest is `sha256:{}`, not `sha256:{}`",
+                             digest.hex(), wanted->hex()));
+  }
+  return {{"sha256", digest.hex()},
+          {"size", target.written()},
+          {"media_type", target.content_type().substr(0, target.content_type().find(';'))},
+          {"token", authorization.token}};
+}
+
+}  // namespace rundlet::rootfs::worker

@@ -1,0 +1,21 @@
+# shellcheck shell=bash
+# Where Debian's packages come from. Source this file; it has no effect by itself.
+
+# debian_sources SUITE: apt source lines from this host's own mirrors, when they are Debian's: the archive that has
+# this host's suite has the others. Without any, no line: mmdebstrap takes its default.
+debian_sources() {
+  local mirror security
+  command -v apt-get >/dev/null || return 0
+  mirror=$(_debian_mirror Debian)
+  security=$(_debian_mirror Debian-Security)
+  [ -n "$mirror" ] || return 0
+  printf 'deb %s %s main\n' "$mirror" "$1" "$mirror" "$1-updates"
+  [ -z "$security" ] || printf 'deb %s %s main\n' "$security" "$1-security"
+}
+
+_debian_mirror() {
+  # shellcheck disable=SC2016  # apt's own format
+  apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(CREATED_BY) $(LABEL)' 2>/dev/null |
+    awk -v label="$1" '$2 == "Debian" && $3 == "Packages" && substr($0, index($0, $4)) == label {
+      print $1; exit }'
+}

@@ -1,0 +1,74 @@
+// rundlet gc: removes what nobody needs.
+#include "engine/gc.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/table_text.h"
+
+namespace rundlet::cli {
+namespace {
+
+const char* FateName(engine::GcItem::Fate fate) {
+  switch (fate) {
+    case engine::GcItem::Fate::kKept:
+      return "kept";
+    case engine::GcItem::Fate::kInUse:
+      return "in use";
+    case engine::GcItem::Fate::kRemoved:
+      return "removed";
+  }
+  return "";
+}
+
+void PrintGcJson(const std::vector<engine::GcItem>& items) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const engine::GcItem& item : items) {
+    list.push_back({{"path", item.path},
+                    {"name", item.name},
+                    {"bytes", item.bytes},
+                    {"owner", item.owner.empty() ? nlohmann::ordered_json()
+                                                 : nlohmann::ordered_json(item.owner)},
+                    {"fate", FateName(item.fate)}});
+  }
+  fmt::print("{}\n", list.dump(2));
+}
+
+void RunGc(engine::GcMode mode, const Context& context) {
+  const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
+  const std::vector<engine::GcItem> items = engine::CollectGarbage(*engine, mode, &Interrupted());
+  if (context.options.output == Output::kJson) return PrintGcJson(items);
+  const bool dry = mode == engine::GcMode::kDryRun;
+  TableText table({{"PATH"}, {"NAME"}, {"SIZE", Align::kRight}, {"OWNER"}});
+  uint64_t bytes = 0;
+  size_t count = 0;
+  for (const engine::GcItem& item : items) {
+    const bool removed = item.fate == engine::GcItem::Fate::kRemoved;
+    if (removed) bytes += item.bytes;
+    if (removed) ++count;
+    if (!dry && !removed) continue;
+    table.AddRow({item.path.substr(0, item.path.find('/') + 13), item.name,
+                  base::HumanBytes(item.bytes), removed ? "nobody" : item.owner});
+  }
+  if (dry || count != 0) fmt::print("{}", table.Render());
+  fmt::print(stderr, "{} {} entries, {}\n", dry ? "would remove" : "removed", count,
+             base::HumanBytes(bytes));
+}
+
+}  // namespace
+
+void AddGc(CLI::App& program, Context& context) {
+  auto* gc = program.add_subcommand("gc", "Remove what no image, lock or running command needs");
+  const auto dry_run = std::make_shared<bool>(false);
+  gc->add_flag("--dry-run", *dry_run, "Remove nothing; show what is there, and whose it is");
+  gc->callback([dry_run, &context] {
+    RunGc(*dry_run ? engine::GcMode::kDryRun : engine::GcMode::kRemove, context);
+  });
+}
+
+}  // namespace rundlet::cli

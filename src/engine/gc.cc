@@ -1,0 +1,234 @@
+#include "engine/gc.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "rootfs/bytecode.h"
+#include "rootfs/image.h"
+#include "rootfs/lock.h"
+#include "rootfs/package.h"
+#include "rootfs/skeleton.h"
+#include "rootfs/tool.h"
+#include "rootfs/venv.h"
+
+namespace rundlet::engine {
+namespace {
+
+using store::Kind;
+
+constexpr std::array kKinds = {Kind::kLayer, Kind::kPackage, Kind::kLower,
+                               Kind::kWheel, Kind::kTool,    Kind::kSkeleton};
+constexpr size_t kGcLockLimit = 16 << 20;
+constexpr const char* kDamaged = "(damaged)";
+constexpr int64_t kReplacing = 3600;  // seconds; replacing a record takes moments
+
+// What is not an entry, and to whom it belongs.
+struct OtherFolder {
+  const char* path;
+  const char* owner;
+};
+constexpr std::array kOthers = {
+    OtherFolder{"cache", "the cache"},          OtherFolder{"catalog.db", "the store"},
+    OtherFolder{"images", "the images"},        OtherFolder{"leases", "the store"},
+    OtherFolder{"locks", "the locks"},          OtherFolder{"runs", "the history"},
+    OtherFolder{"staging", "running commands"}, OtherFolder{"tables", "the tables"},
+};
+
+// What owners are read from. Records are replaced, never written into: the same names with the same
+// inodes are the same records.
+using Sources = std::vector<std::pair<std::string, ino_t>>;
+
+Sources SourcesOfOwners(store::Store& store) {
+  Sources sources;
+  for (const char* folder : {"images", "locks"}) {
+    for (const base::DirEntry& entry : base::ListDir(store.dir(), folder)) {
+      const std::string path = fmt::format("{}/{}", folder, entry.name);
+      const std::optional<struct stat> info = base::StatAt(store.dir(), path);
+      if (info) sources.emplace_back(path, info->st_ino);
+    }
+  }
+  return sources;
+}
+
+class Owners {
+ public:
+  explicit Owners(store::Store& store) : store_(store) { Read(); }
+
+  // Empty: nobody.
+  std::string Of(Kind kind, const std::string& key) const {
+    const auto found = owners_.find({kind, key});
+    return found == owners_.end() ? "" : found->second;
+  }
+
+  // Asked under the entry's lease: an owner that came since then counts.
+  bool AreNow(Kind kind, const std::string& key) {
+    if (SourcesOfOwners(store_) != sources_) Read();
+    return !Of(kind, key).empty();
+  }
+
+ private:
+  void Read() {
+    owners_.clear();
+    // Before what is read: a change in between is seen the next time.
+    sources_ = SourcesOfOwners(store_);
+    owners_[{Kind::kSkeleton, rootfs::SkeletonKey()}] = "rundlet";
+    owners_[{Kind::kTool, rootfs::UvKey()}] = "rundlet";
+    std::vector<rootfs::Interpreter> interpreters;
+    for (const rootfs::Image& image : rootfs::ListImages(store_)) {
+      const std::string owner = "image " + image.name;
+      for (const base::Digest& layer : image.layers) Add(Kind::kLayer, layer.hex(), owner);
+      if (image.interpreter.executable.empty()) continue;
+      Add(Kind::kSkeleton, rootfs::VenvKey(image.interpreter), owner);
+      interpreters.push_back(image.interpreter);
+    }
+    for (const base::DirEntry& entry : base::ListDir(store_.dir(), "locks")) {
+      if (!entry.name.starts_with('.')) AddLock("locks/" + entry.name, interpreters);
+    }
+  }
+
+  void AddLock(const std::string& path, const std::vector<rootfs::Interpreter>& interpreters) {
+    const auto file = base::TryOpenAt(store_.dir(), path, O_RDONLY);
+    if (!file) return;
+    const rootfs::Lock lock = rootfs::DecodeLock(base::ReadFd(file->get(), kGcLockLimit, path));
+    const std::string owner = fmt::format("lock {}", path.substr(6, 12));
+    for (const rootfs::Distribution& distribution : lock.distributions) {
+      Add(Kind::kWheel, distribution.sha256.hex(), owner);
+      for (const rootfs::Interpreter& interpreter : interpreters) {
+        const std::string package = rootfs::PackageKey(distribution, interpreter.tag);
+        Add(Kind::kPackage, package, owner);
+        Add(Kind::kLower, rootfs::LowerKey(package, interpreter), owner);
+      }
+    }
+  }
+
+  void Add(Kind kind, const std::string& key, const std::string& owner) {
+    owners_.emplace(std::pair(kind, key), owner);
+  }
+
+  store::Store& store_;
+  Sources sources_;
+  std::map<std::pair<Kind, std::string>, std::string> owners_;
+};
+
+// Entries that no record describes: nobody can find them, so nobody uses them.
+std::vector<store::EntryInfo> DamagedEntries(store::Store& store, Kind kind,
+                                             const std::vector<store::EntryInfo>& whole) {
+  std::set<std::string> known;
+  for (const store::EntryInfo& entry : whole) known.insert(entry.key);
+  std::vector<store::EntryInfo> damaged;
+  for (const base::DirEntry& name :
+       base::ListDir(store.dir(), std::string(store::FolderOf(kind)))) {
+    if (known.contains(name.name) || name.name.size() != 64 || !base::Digest::Parse(name.name)) {
+      continue;
+    }
+    store::EntryInfo entry;
+    entry.kind = kind;
+    entry.key = name.name;
+    entry.name = kDamaged;
+    damaged.push_back(std::move(entry));
+  }
+  return damaged;
+}
+
+// What a killed process left of a record it was replacing: ".<name>.<pid>.<number>".
+bool IsLeftOver(const base::DirEntry& entry, const struct stat& info) {
+  if (entry.type != DT_REG || !entry.name.starts_with('.')) return false;
+  for (size_t i = 0, end = entry.name.size(); i < 2; ++i) {
+    const size_t dot = entry.name.rfind('.', end - 1);
+    if (dot == 0 || dot + 1 == end) return false;
+    const std::string number = entry.name.substr(dot + 1, end - dot - 1);
+    if (number.find_first_not_of("0123456789") != number.npos) return false;
+    end = dot;
+  }
+  return info.st_mtim.tv_sec + kReplacing < time(nullptr);
+}
+
+void SweepLeftOvers(store::Store& store, const std::string& folder) {
+  for (const base::DirEntry& entry : base::ListDir(store.dir(), folder)) {
+    const std::string path = fmt::format("{}/{}", folder, entry.name);
+    const std::optional<struct stat> info = base::StatAt(store.dir(), path);
+    if (info && IsLeftOver(entry, *info)) base::RemoveTree(store.dir(), path);
+  }
+}
+
+uint64_t BytesBelow(int dir, const std::string& path) {
+  const std::optional<struct stat> info = base::StatAt(dir, path);
+  if (!info) return 0;
+  if (!S_ISDIR(info->st_mode)) return S_ISREG(info->st_mode) ? uint64_t(info->st_size) : 0;
+  uint64_t bytes = 0;
+  for (const base::DirEntry& entry : base::ListDir(dir, path)) {
+    bytes += BytesBelow(dir, fmt::format("{}/{}", path, entry.name));
+  }
+  return bytes;
+}
+
+GcItem Collect(store::Store& store, Owners& owners, const store::EntryInfo& entry, GcMode mode) {
+  GcItem item;
+  item.path = store::EntryDir(entry.kind, entry.key);
+  item.name = entry.name;
+  item.bytes = entry.bytes;
+  item.owner = owners.Of(entry.kind, entry.key);
+  if (!item.owner.empty() && entry.name != kDamaged) return item;
+  if (mode == GcMode::kDryRun) {
+    item.fate = GcItem::Fate::kRemoved;
+    return item;
+  }
+  const auto wanted = [&] {
+    return entry.name != kDamaged && owners.AreNow(entry.kind, entry.key);
+  };
+  switch (store.Remove(entry.kind, entry.key, wanted)) {
+    case store::Removal::kRemoved:
+    case store::Removal::kAbsent:
+      item.fate = GcItem::Fate::kRemoved;
+      break;
+    case store::Removal::kInUse:
+      item.fate = GcItem::Fate::kInUse;
+      item.owner = "a running command";
+      break;
+    case store::Removal::kWanted:
+      item.owner = owners.Of(entry.kind, entry.key);
+      break;
+  }
+  return item;
+}
+
+}  // namespace
+
+std::vector<GcItem> CollectGarbage(Engine& engine, GcMode mode, const base::CancelToken* cancel) {
+  store::Store& store = engine.store();
+  Owners owners(store);
+  std::vector<GcItem> items;
+  for (const Kind kind : kKinds) {
+    std::vector<store::EntryInfo> entries = store.List(kind);
+    for (store::EntryInfo& damaged : DamagedEntries(store, kind, entries)) {
+      entries.push_back(std::move(damaged));
+    }
+    for (const store::EntryInfo& entry : entries) {
+      if (cancel != nullptr) cancel->ThrowIfCancelled();
+      items.push_back(Collect(store, owners, entry, mode));
+    }
+  }
+  if (mode == GcMode::kRemove) {
+    store.SweepLeases();
+    for (const char* folder : {"images", "locks"}) SweepLeftOvers(store, folder);
+  }
+  for (const OtherFolder& other : kOthers) {
+    items.push_back({other.path, "", other.owner, BytesBelow(store.dir(), other.path)});
+  }
+  std::sort(items.begin(), items.end(),
+            [](const GcItem& a, const GcItem& b) { return a.path < b.path; });
+  return items;
+}
+
+}  // namespace rundlet::engine

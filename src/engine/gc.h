@@ -1,0 +1,32 @@
+// `rundlet gc`: what nobody needs any more leaves the state directory.
+//
+// Owners: an image owns its layers, its interpreter the bytecode and the venv made for it; a lock
+// owns its wheels and packages; this program owns the skeleton of image roots and its resolver.
+// What has an owner, or is leased by any process, stays. The rest of the state directory (records,
+// locks, history, tables, caches) is not collected here, but told.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/cancel.h"
+#include "engine/engine.h"
+
+namespace rundlet::engine {
+
+struct GcItem {
+  std::string path;   // relative to the state directory: "layers/<key>", "runs"
+  std::string name;   // for people; may be empty
+  std::string owner;  // "image python:3.12"; empty: nobody
+  uint64_t bytes = 0;
+  enum class Fate { kKept, kInUse, kRemoved };
+  Fate fate = Fate::kKept;  // in a dry run kRemoved: it would be
+};
+
+enum class GcMode { kRemove, kDryRun };
+
+// Everything that is there, in order of path. Throws base::Error; what was removed stays removed.
+std::vector<GcItem> CollectGarbage(Engine& engine, GcMode mode, const base::CancelToken* cancel);
+
+}  // namespace rundlet::engine

@@ -1,0 +1,121 @@
+"""An image whose Python is not what it seems: what it makes stays with it."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from support.images import file
+from support.index import PackageIndex
+from support.layouts import with_layers
+from support.rundlet import Rundlet
+from support.store import nothing_kept
+
+# Stands in for the standard library's py_compile: all it compiles marks the process that imports it.
+PY_COMPILE = """
+import builtins, enum, importlib.util, marshal, os
+
+class PycInvalidationMode(enum.Enum):
+    UNCHECKED_HASH = 3
+
+class PyCompileError(Exception):
+    pass
+
+def compile(source, cfile, dfile, doraise, invalidation_mode):
+    with open(source, "rb") as opened:
+        text = opened.read()
+    code = builtins.compile(text + b"\\nimport builtins; builtins.doctored = True\\n", dfile, "exec")
+    os.makedirs(os.path.dirname(cfile), exist_ok=True)
+    with open(cfile, "wb") as made:
+        made.write(importlib.util.MAGIC_NUMBER + bytes([1, 0, 0, 0]) + importlib.util.source_hash(text))
+        made.write(marshal.dumps(code))
+    DROP
+"""
+DROP = "open(os.path.join(os.path.dirname(os.path.dirname(cfile)), 'dropped.py'), 'w').write('x = 1')"
+PROGRAM = "import builtins, six; print(six.__version__, getattr(builtins, 'doctored', False))"
+
+
+def doctored(layout: Path, folder: Path, drop: str = "pass") -> Path:
+    return with_layers(layout, folder, {"usr/lib/python3.11/py_compile.py": PY_COMPILE.replace("DROP", drop)})
+
+
+def file_of(layout: Path, path: str) -> bytes:
+    """A file of the image, out of the uppermost layer that has it."""
+    blobs = layout / "blobs/sha256"
+    index = json.loads((layout / "index.json").read_text())
+    manifest = json.loads((blobs / index["manifests"][0]["digest"].partition(":")[2]).read_text())
+    for layer in reversed(manifest["layers"]):
+        with tarfile.open(blobs / layer["digest"].partition(":")[2]) as tar:
+            for member in tar:
+                if member.name.removeprefix("./") == path and member.isfile():
+                    opened = tar.extractfile(member)
+                    assert opened is not None
+                    return opened.read()
+    raise FileNotFoundError(path)
+
+
+def import_all(driver: Rundlet, **images: Path) -> dict[str, str]:
+    """The identities of their interpreters."""
+    for name, layout in images.items():
+        driver.ok("image", "import", name, layout, timeout=300)
+    return {image["name"]: image["identity"] for image in driver.json("image", "ls")}
+
+
+def entries_of_six(driver: Rundlet, kind: str) -> dict[str, str]:
+    """Keys of the entries for six, and the digest of the manifest of each."""
+    records = (json.loads(path.read_text()) for path in driver.state.glob(f"{kind}/*/entry.json"))
+    return {record["key"]: record["output"] for record in records if record["name"].startswith("six ")}
+
+
+def use_six(driver: Rundlet, image: str) -> str:
+    return driver.ok("exec", "--image", image, "--with", "six==1.17.0", "--", "python3", "-c", PROGRAM).out
+
+
+def test_packages_of_a_clean_image_are_its_own(
+    rundlet: Rundlet, index: PackageIndex, image_311: Path, tmp_path: Path
+) -> None:
+    images = {"clean": image_311, "doctored": doctored(image_311, tmp_path / "layout")}
+    identities = import_all(rundlet, **images)
+    assert identities["clean"] != identities["doctored"]
+    assert use_six(rundlet, "doctored") == "1.17.0 True\n"
+    assert use_six(rundlet, "clean") == "1.17.0 False\n"
+
+    # As if the other image had never been there, to the byte
+    alone = Rundlet(tmp_path / "alone", environment=rundlet.environment)
+    import_all(alone, clean=image_311)
+    assert use_six(alone, "clean") == "1.17.0 False\n"
+    assert entries_of_six(rundlet, "packages") == entries_of_six(alone, "packages")
+    ours, theirs = entries_of_six(alone, "lowers"), entries_of_six(rundlet, "lowers")
+    assert len(ours) == 1
+    assert len(theirs) == 2
+    assert ours.items() <= theirs.items()
+    assert len(set(theirs.values())) == 2
+
+
+def test_what_it_drops_beside_a_package_is_refused(
+    rundlet: Rundlet, index: PackageIndex, image_311: Path, tmp_path: Path
+) -> None:
+    import_all(rundlet, clean=image_311, doctored=doctored(image_311, tmp_path / "layout", DROP))
+    use_six(rundlet, "clean")
+    with nothing_kept(rundlet.state, but=("skeletons",)):
+        done = rundlet("-q", "exec", "--image", "doctored", "--with", "six==1.17.0", "--", "true").check(125)
+    assert done.err == (
+        "error: checking bytecode `lib/python3.11/site-packages/dropped.py`\n"
+        "caused by: the image's interpreter wrote it unasked\n"
+    )
+    assert use_six(rundlet, "clean") == "1.17.0 False\n"
+
+
+@pytest.mark.parametrize("path", ["usr/bin/python3.11", "usr/lib/python3.11/enum.py"])
+def test_identity_is_of_the_program_and_its_library(
+    rundlet: Rundlet, image_311: Path, tmp_path: Path, path: str
+) -> None:
+    """A byte at the end of either: it runs as before, and is another interpreter."""
+    altered = file(file_of(image_311, path) + b"\n", 0o755)
+    identities = import_all(
+        rundlet, clean=image_311, altered=with_layers(image_311, tmp_path / "layout", {path: altered})
+    )
+    assert identities["clean"] != identities["altered"]

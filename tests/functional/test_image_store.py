@@ -1,0 +1,177 @@
+"""`rundlet image inspect`, `tag`, `rm`, and `rundlet gc`: what is known, and what goes when nobody needs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.layouts import add_layers, linked_copy
+from support.registry import FakeRegistry
+from support.rundlet import Rundlet
+
+
+@pytest.fixture
+def two_images(rundlet: Rundlet, image_311: Path, tmp_path: Path) -> Rundlet:
+    """`plain`, and `more` with one layer on top of it."""
+    rundlet.ok("image", "import", "plain", image_311)
+    add_layers(linked_copy(image_311, tmp_path / "more"), [("none", {"opt/more": "more\n"})])
+    rundlet.ok("image", "import", "more", tmp_path / "more")
+    return rundlet
+
+
+def layers(driver: Rundlet) -> set[str]:
+    return {entry.name for entry in (driver.state / "layers").iterdir()}
+
+
+def fates(items: list[dict[str, Any]], fate: str) -> set[str]:
+    return {item["path"] for item in items if item["fate"] == fate}
+
+
+def test_inspect(two_images: Rundlet) -> None:
+    plain, more = (two_images.json("image", "inspect", name) for name in ("plain", "more"))
+    assert plain["name"] == "plain"
+    assert plain["origin"] is None
+    assert plain["interpreter"]["version"].startswith("3.11.")
+    assert plain["interpreter"] == more["interpreter"]
+    assert len(plain["interpreter"]["identity"]) == 64
+    assert plain["config"]["os"] == "linux"
+    assert plain["shared_bytes"] == plain["bytes"] == more["shared_bytes"]
+    assert more["bytes"] == plain["bytes"] + len("more\n")
+    assert [layer["also_in"] for layer in more["layers"]][-2:] == [["plain"], []]
+    assert {layer["diff_id"].partition(":")[2] for layer in more["layers"]} == layers(two_images)
+    text = two_images.ok("image", "inspect", "more").out
+    assert more["interpreter"]["identity"] in text
+    assert "shared with other images" in text
+
+
+def test_inspect_tells_where_it_was_pulled(rundlet: Rundlet, image_311: Path) -> None:
+    with FakeRegistry(image_311) as registry:
+        rundlet.ok("image", "pull", "--plain-http", registry.name())
+        document = rundlet.json("image", "inspect", registry.name())
+        assert document["origin"] == {
+            "reference": registry.name(),
+            "digest": f"sha256:{registry.top}",
+            "platform": "linux/amd64/v1",
+        }
+
+
+def test_unknown_names(two_images: Rundlet) -> None:
+    for command in (["inspect", "nowhere"], ["tag", "nowhere", "x"], ["rm", "nowhere"]):
+        done = two_images("image", *command).check(2)
+        assert "there is no image of that name" in done.err
+    two_images("image", "tag", "plain", "-x").check(2)
+    assert len(two_images.json("image", "ls")) == 2
+
+
+def test_tag_and_rm(two_images: Rundlet) -> None:
+    two_images.ok("image", "tag", "plain", "other/name:1.0")
+    two_images.ok("image", "tag", "more", "other/name:1.0")  # moves
+    two_images.ok("image", "rm", "plain", "more")
+    (left,) = two_images.json("image", "ls")
+    assert left["name"] == "other/name:1.0"
+    assert two_images.ok("exec", "--", "cat", "/opt/more").out == "more\n"
+
+
+def test_gc(two_images: Rundlet) -> None:
+    before = layers(two_images)
+    assert fates(two_images.json("gc"), "removed") == set()
+    top = two_images.json("image", "inspect", "more")["layers"][-1]["diff_id"].partition(":")[2]
+    two_images.ok("image", "rm", "more")
+    dry = two_images.json("gc", "--dry-run")
+    assert fates(dry, "removed") == {f"layers/{top}"}
+    assert {item["path"]: item["owner"] for item in dry if item["path"].startswith("layers/")} == {
+        **{f"layers/{key}": "image plain" for key in before},
+        f"layers/{top}": None,
+    }
+    assert layers(two_images) == before
+    assert fates(two_images.json("gc"), "removed") == {f"layers/{top}"}
+    assert layers(two_images) == before - {top}
+    assert not (two_images.state / f"leases/layers-{top}").exists()
+    assert "removed 0 entries" in two_images.ok("gc").err
+    two_images.ok("exec", "--", "python3", "-c", "import json")
+
+
+def test_every_file_has_an_owner(two_images: Rundlet) -> None:
+    two_images.ok("exec", "--image", "more", "--", "true")
+    items = {item["path"] for item in two_images.json("gc", "--dry-run")}
+    state = two_images.state
+    folders = {"layers", "packages", "lowers", "wheels", "tools", "skeletons"}
+    own = {"version", "catalog.lock", "catalog.db-wal", "catalog.db-shm"}
+    for path in state.iterdir():
+        inside = {f"{path.name}/{entry.name}" for entry in path.iterdir()} if path.name in folders else {path.name}
+        assert inside <= items | own, path
+
+
+def test_gc_sweeps_what_killed_processes_left(two_images: Rundlet) -> None:
+    damaged = two_images.state / "layers" / ("a" * 64)
+    damaged.mkdir()
+    (two_images.state / "leases" / f"layers-{'b' * 64}").touch()
+    old, young = (two_images.state / "images" / f".x.json.{pid}.0" for pid in (11, 12))
+    for path in (old, young):
+        path.touch()
+    os.utime(old, (0, 0))
+    assert fates(two_images.json("gc"), "removed") == {f"layers/{'a' * 64}"}
+    assert not damaged.exists()
+    assert not (two_images.state / "leases" / f"layers-{'b' * 64}").exists()
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_gc_keeps_what_a_command_uses(two_images: Rundlet) -> None:
+    top = two_images.json("image", "inspect", "more")["layers"][-1]["diff_id"].partition(":")[2]
+    script = "echo ready; read line; cat /opt/more"
+    with two_images.start("exec", "--image", "more", "--", "sh", "-c", script, stdin=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == b"ready\n"
+        two_images.ok("image", "rm", "more")
+        assert fates(two_images.json("gc"), "in use") == {f"layers/{top}"}
+        process.stdin.write(b"\n")
+        process.stdin.close()
+        assert process.stdout.read() == b"more\n"
+        assert process.wait(30) == 0
+    assert fates(two_images.json("gc"), "removed") == {f"layers/{top}"}
+
+
+def test_gc_against_pull(rundlet: Rundlet, image_311: Path) -> None:
+    """Whatever the order, an image that was pulled has its layers."""
+    stop = threading.Event()
+    failures: list[str] = []
+
+    def collect() -> None:
+        while not stop.is_set():
+            done = rundlet("gc")
+            if done.code != 0:
+                failures.append(str(done))
+
+    collector = threading.Thread(target=collect)
+    with FakeRegistry(image_311) as registry:
+        collector.start()
+        try:
+            for _ in range(3):
+                rundlet.ok("image", "pull", "--plain-http", registry.name())
+                rundlet.ok("exec", "--image", registry.name(), "--", "python3", "-c", "import json")
+                rundlet.ok("image", "rm", registry.name())
+        finally:
+            stop.set()
+            collector.join()
+    assert not failures
+    rundlet.ok("gc")
+    assert layers(rundlet) == set()
+
+
+def test_gc_keeps_what_a_lock_names(rundlet: Rundlet, index: object, image_311: Path) -> None:
+    rundlet.ok("image", "import", "python-3.11", image_311)
+    rundlet.ok("exec", "--with", "tiny==1.0", "--", "python3", "-c", "import tiny")
+    kept = fates(rundlet.json("gc"), "kept")
+    assert {path.partition("/")[0] for path in kept} >= {"packages", "lowers", "wheels", "tools", "skeletons"}
+    rundlet.ok("exec", "--with", "tiny==1.0", "--", "python3", "-c", "import tiny")
+    for lock in (rundlet.state / "locks").iterdir():
+        lock.unlink()
+    gone = fates(rundlet.json("gc"), "removed")
+    assert {path.partition("/")[0] for path in gone} == {"packages", "lowers", "wheels"}

@@ -1,0 +1,102 @@
+"""Image layouts on disk, made of other layouts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from support.images import CONFIG, INDEX, LAYER, MANIFEST, Content, Image, encoded, layer_tar, sha256
+
+
+def linked_copy(layout: Path, folder: Path) -> Path:
+    """A copy that shares the blobs where it can; replace a blob, never write into it."""
+
+    def link_or_copy(source: str, target: str) -> None:
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copy2(source, target)
+
+    shutil.copytree(layout, folder, copy_function=link_or_copy)
+    return folder
+
+
+def zstd(data: bytes) -> bytes:
+    done = subprocess.run(["zstd", "-q", "-c", "-3"], input=data, check=True, stdout=subprocess.PIPE)
+    packed: bytes = done.stdout
+    return packed
+
+
+class Layout:
+    """An OCI layout that is changed blob by blob."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, data: bytes, media_type: str) -> dict[str, Any]:
+        digest = sha256(data)
+        (self.folder / "blobs/sha256" / digest).write_bytes(data)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+    def read(self, descriptor: Mapping[str, Any]) -> bytes:
+        return (self.folder / "blobs/sha256" / str(descriptor["digest"]).partition(":")[2]).read_bytes()
+
+    def put_json(self, document: Any, media_type: str) -> dict[str, Any]:
+        return self.put(encoded(document), media_type)
+
+    def set_top(self, descriptor: dict[str, Any]) -> None:
+        (self.folder / "index.json").unlink(missing_ok=True)
+        (self.folder / "index.json").write_bytes(encoded({"schemaVersion": 2, "manifests": [descriptor]}))
+
+
+def add_layers(folder: Path, packed: list[tuple[str, Mapping[str, Content]]]) -> dict[str, Any]:
+    """Puts layers on top of the one image of the layout; each is `gzip`, `zstd` or `none`."""
+    layout = Layout(folder)
+    top = json.loads((folder / "index.json").read_text())["manifests"][0]
+    manifest = json.loads(layout.read(top))
+    config = json.loads(layout.read(manifest["config"]))
+    for compression, entries in packed:
+        tar = layer_tar(entries)
+        data = gzip.compress(tar) if compression == "gzip" else zstd(tar) if compression == "zstd" else tar
+        suffix = "" if compression == "none" else f"+{compression}"
+        manifest["layers"].append(layout.put(data, LAYER + suffix))
+        config["rootfs"]["diff_ids"].append(f"sha256:{sha256(tar)}")
+        config.get("history", []).append({"created_by": "test"})
+    manifest["config"] = layout.put_json(config, CONFIG)
+    descriptor = layout.put_json(manifest, MANIFEST)
+    layout.set_top(descriptor)
+    return descriptor
+
+
+def with_layers(plain: Path, folder: Path, *layers: Mapping[str, Content]) -> Path:
+    """The image with more layers on top, under its name."""
+    linked_copy(plain, folder)
+    top = json.loads((folder / "index.json").read_text())["manifests"][0]
+    Layout(folder).set_top({**top, **add_layers(folder, [("none", entries) for entries in layers])})
+    return folder
+
+
+def official_layout(plain: Path, folder: Path) -> Path:
+    """The shape of the official image: layers in gzip and zstd, an index for two platforms."""
+    linked_copy(plain, folder)
+    layout = Layout(folder)
+    top = json.loads((folder / "index.json").read_text())["manifests"][0]
+    manifest = json.loads(layout.read(top))
+    last = manifest["layers"][1]
+    tar = gzip.decompress(layout.read(last))
+    manifest["layers"][1] = layout.put(zstd(tar), LAYER + "+zstd")
+    layout.set_top(layout.put_json(manifest, MANIFEST))
+    ours = add_layers(folder, [("zstd", {"opt/a": "a\n"}), ("none", {"opt/b": "b\n"}), ("gzip", {"opt/c": "c\n"})])
+    blobs, other = Image([{"a": "arm"}], architecture="arm64").blobs()
+    for data in blobs.values():
+        layout.put(data, "")
+    other.pop("annotations")
+    ours = {**ours, "platform": {"os": "linux", "architecture": "amd64"}}
+    layout.set_top(layout.put_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [other, ours]}, INDEX))
+    return folder
