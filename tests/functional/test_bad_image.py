@@ -193,6 +193,6 @@ def test_name_that_is_refused(rundlet: Rundlet, tmp_path: Path, name: str) -> No
         done = rundlet("-q", "image", "import", "--", name, path).check(2)
     assert done.err == (
         f"error: using `{name}` as an image name\n"
-        "caused by: a name starts with a lower-case letter or a digit, goes on with these and `._/:@-`, "
+        "caused by: a name starts with a lower-case letter or a digit, goes on with letters, digits and `._/:@-`, "
         "and has at most 200 bytes\n"
     )

@@ -64,8 +64,8 @@ MALFORMED = {
     "a b c": "caused by: `b c` does not begin with an operator such as `==` or `>=`\n",
     "--index-url=x": "caused by: it is an option, not a requirement\n"
     "hint: indexes and other settings of the installer are the administrator's\n",
-    "tiny @ file:///etc/passwd": "caused by: packages by URL, file or version control are not supported yet\n"
-    "hint: require a version from the package index, such as `name==1.2`\n",
+    "tiny @ file:///etc/passwd": "caused by: it is not a wheel (its name does not end in .whl)\n"
+    "hint: only wheels are installed: build one of it first\n",
 }
 
 
@@ -81,7 +81,8 @@ def test_collision(ready: Rundlet) -> None:
     assert refused(ready, "clash-a", "clash-b") == (
         "error: putting `clash-a 1.0` and `clash-b 1.0` into one environment\n"
         "caused by: both bring `lib/python3.11/site-packages/clash.py`, with different content\n"
-        "hint: require only one of them\n"
+        'hint: require only one of them, or say which wins: `--prefer clash-a`, or `prefer = ["clash-a"]` '
+        "below [python]\n"
     )
 
 
