@@ -1,6 +1,7 @@
 #include "rootfs/image_layers.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <atomic>
@@ -10,10 +11,12 @@
 #include <thread>
 #include <utility>
 
+#include "base/error.h"
+
 namespace rundlet::rootfs {
 namespace {
 
-// Takes layers one after another, in several threads. After a failure no new one is begun.
+// Takes layers one after another, in several threads. The first failure stops the others, too.
 class LayerQueue {
  public:
   LayerQueue(store::Store& store, WorkerClient& worker, const std::vector<LayerSource>& sources,
@@ -27,6 +30,8 @@ class LayerQueue {
 
   std::vector<std::optional<HeldLayer>> Run(size_t at_once) {
     {
+      const std::jthread forwarder([this] { ForwardCancel(); });
+      const EndForwarder end{stop_};
       std::vector<std::jthread> others;
       for (size_t i = 1; i < std::min(at_once, sources_.size()); ++i) {
         others.emplace_back([this] { Work(); });
@@ -38,23 +43,41 @@ class LayerQueue {
   }
 
  private:
+  struct EndForwarder {
+    base::CancelToken& stop;
+    ~EndForwarder() { stop.Cancel(); }
+  };
+
   void Work() {
     while (true) {
       const size_t number = next_++;
       if (number >= sources_.size()) return;
       try {
         if (cancel_ != nullptr) cancel_->ThrowIfCancelled();
+        stop_.ThrowIfCancelled();
         held_[number] = EnsureLayer(
             store_, worker_, sources_[number],
             [&](LayerState state, uint64_t done, uint64_t total) {
               Report(number, state, done, total);
             },
-            cancel_);
+            &stop_);
       } catch (...) {
         const std::lock_guard lock(mutex_);
         if (!failure_) failure_ = std::current_exception();
         next_ = sources_.size();
+        stop_.Cancel();
       }
+    }
+  }
+
+  // What the caller's token says, ours says, too.
+  void ForwardCancel() {
+    if (cancel_ == nullptr) return;
+    try {
+      base::WaitFor(cancel_->fd(), POLLIN, &stop_);
+      stop_.Cancel();
+    } catch (const base::Cancelled&) {
+      // All is done, or failed.
     }
   }
 
@@ -69,6 +92,7 @@ class LayerQueue {
   const std::vector<LayerSource>& sources_;
   const ImportProgressCallback& progress_;
   const base::CancelToken* cancel_;
+  base::CancelToken stop_;
   std::vector<std::optional<HeldLayer>> held_;  // each element is one thread's at a time
   std::atomic<size_t> next_{0};
   std::mutex mutex_;

@@ -17,8 +17,8 @@ namespace rundlet::rootfs {
 void LabelLayers(const std::string& image, std::vector<LayerSource>& sources);
 
 // Has every layer in the store, up to `at_once` in the making at a time (each asks `worker` from a
-// thread of its own). Fills in the image's layers, without those that a layer above hides. After a
-// failure no new layer is begun. Throws base::Error, base::Cancelled.
+// thread of its own). Fills in the image's layers, without those that a layer above hides. The
+// first failure stops what is in the making. Throws base::Error, base::Cancelled.
 ImportedImage EnsureLayers(store::Store& store, WorkerClient& worker,
                            const std::vector<LayerSource>& sources, size_t at_once,
                            const ImportProgressCallback& progress, const base::CancelToken* cancel);

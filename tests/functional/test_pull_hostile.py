@@ -6,6 +6,7 @@ import concurrent.futures
 import json
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -337,6 +338,28 @@ def test_stalls_end(tmp_path: Path, rundlet: Rundlet) -> None:
         for driver, done in pool.map(one, [stall_at_once, stall_in_a_blob, drip]):
             assert_refused(driver, done, 3, "caused by: ")
             assert done.seconds < 150
+
+
+def test_first_failure_stops_the_other_layers(rundlet: Rundlet) -> None:
+    stalled = threading.Event()
+
+    def fault(request: Handler, reply: Reply) -> bool:
+        if not request.is_blob or len(reply.body) < 2_000:
+            return False
+        if len(reply.body) > 30_000:
+            request.send(reply, reply.body[:100])
+            stalled.set()
+            request.registry.released.wait(300)
+        else:
+            stalled.wait(60)
+            request.send(Reply(404, b"", {}))
+        return True
+
+    image = Image([{"a": "x" * 30_000}, {"b": "y" * 10_000}], compression="none")
+    with FakeRegistry(image, fault=fault) as registry:
+        done = pull(rundlet, registry)
+        assert_refused(rundlet, done, 3, "answers 404")
+        assert done.seconds < 20
 
 
 def test_nobody_listens(rundlet: Rundlet) -> None:
