@@ -98,7 +98,8 @@ def test_while_a_file_comes_in(ready: Rundlet, index: PackageIndex) -> None:
 
 
 def test_while_a_package_is_installed(ready: Rundlet, index: PackageIndex) -> None:
-    index.add(Wheel("large", files={f"large/{n}.bin": bytes(100 << 20) for n in range(6)}))
+    block = b"".join(os.urandom(8) + bytes(248) for _ in range(1 << 12))  # 1 MiB, and no bomb to its reader
+    index.add(Wheel("large", files={f"large/{n}.bin": block * 60 for n in range(6)}))
     driver = served(ready, index)
     with nothing_kept(driver.state, but=("wheels",)):
         with driver.start("-q", "exec", *IMAGE, "--with", "large", "--", "echo", "ran") as process:
