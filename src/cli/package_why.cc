@@ -45,11 +45,12 @@ void ExplainPackage(const std::string& text, const Context& context) {
   TableText table({{"PIPELINE"}, {"STEP"}, {"VERSION"}, {"RUNS", Align::kRight}, {"LAST RUN"}});
   for (const auto& [key, reason] : reasons) {
     const auto& [project, step, version] = key;
-    list.push_back({{"pipeline", project},
-                    {"step", step.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(step)},
-                    {"version", version},
-                    {"runs", reason.runs},
-                    {"last_run", reason.last_run}});
+    list.push_back(
+        {{"pipeline", project},
+         {"step", step.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(step)},
+         {"version", version},
+         {"runs", reason.runs},
+         {"last_run", reason.last_run}});
     table.AddRow({project, step.empty() ? "(rundlet's own steps)" : step, version,
                   std::to_string(reason.runs), reason.last_run});
   }
