@@ -100,7 +100,14 @@ class Owners {
   void AddLock(const std::string& path, const std::vector<rootfs::Interpreter>& interpreters) {
     const auto file = base::TryOpenAt(store_.dir(), path, O_RDONLY);
     if (!file) return;
-    const rootfs::Lock lock = rootfs::DecodeLock(base::ReadFd(file->get(), kGcLockLimit, path));
+    const std::string text = base::ReadFd(file->get(), kGcLockLimit, path);
+    rootfs::Lock lock;
+    try {
+      lock = rootfs::DecodeLock(text);
+    } catch (const base::Error&) {
+      // Damaged, or of a rundlet with another layout: what it names is fetched again when needed.
+      return;
+    }
     const std::string owner = fmt::format("lock {}", path.substr(6, 12));
     for (const rootfs::Distribution& distribution : lock.distributions) {
       Add(Kind::kWheel, distribution.sha256.hex(), owner);
