@@ -117,7 +117,7 @@ std::vector<GroupSetting> SettingsFor(const GroupKind& kind, const Limits& limit
 }
 
 int WriteSetting(int group, const GroupSetting& setting) {
-  const base::UniqueFd fd(openat(group, setting.file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+  const base::UniqueFd fd(openat(group, setting.file.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd.valid()) return errno == ENOENT && setting.may_be_absent ? 0 : errno;
   const ssize_t written = write(fd.get(), setting.value.data(), setting.value.size());
   return written == static_cast<ssize_t>(setting.value.size()) ? 0 : errno;

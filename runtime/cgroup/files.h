@@ -15,7 +15,7 @@ namespace rundlet::runtime {
 
 struct GroupSetting {
   Controller controller = Controller::kMemory;
-  const char* file = "";
+  std::string file = {};
   std::string value;
   // Kernels without swap accounting have no file to forbid swap with.
   bool may_be_absent = false;

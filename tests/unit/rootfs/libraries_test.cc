@@ -20,12 +20,13 @@ using testing::IsEmpty;
 
 std::vector<std::byte> FileBytes(const char* path) {
   const base::UniqueFd file = base::OpenHostPath(path, O_RDONLY);
-  const std::string text = base::ReadFd(file.get(), size_t{64} << 20, path);
+  const std::string text = base::ReadFd(file.get(), size_t{1} << 30, path);
   const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
   return {bytes, bytes + text.size()};
 }
 
-// This very program is the sample: whatever built it linked it against the C library.
+// This very program, large with sanitizers in it, is the sample: whatever built it linked it
+// against the C library.
 TEST(ElfNeeds, OfThisProgram) {
   const std::vector<std::byte> bytes = FileBytes("/proc/self/exe");
   const auto needs = worker::ReadElfNeeds(bytes);
