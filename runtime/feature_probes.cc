@@ -40,7 +40,7 @@ constexpr uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CL
                                  CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP;
 constexpr int kLayers = 500;
 
-[[noreturn]] void Missing(const char* attempted, std::string why) {
+[[noreturn]] void Missing(const std::string& attempted, std::string why) {
   throw base::Error(base::Fault::kHost, attempted).Because(std::move(why));
 }
 
