@@ -246,9 +246,8 @@ def test_redirect_elsewhere_carries_no_credentials(rundlet: Rundlet, image_311: 
 
 def outputs(state: Path) -> dict[str, str]:
     """The digest of each layer's content, by its key."""
-    return {
-        entry.name: json.loads((entry / "entry.json").read_text())["output"] for entry in (state / "layers").iterdir()
-    }
+    records = (state / "layers").glob("*/entry.json")  # of none before the first is there
+    return {record.parent.name: json.loads(record.read_text())["output"] for record in records}
 
 
 STAGES = ["manifest", "config", "layer-0", "layer-half", "layer-sent", "layer-there", "probe"]
