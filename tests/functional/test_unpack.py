@@ -84,6 +84,8 @@ class Stack:
             entry = self.tree[path]
             self.forget(path)
             if what == "delete":
+                # No tool writes whiteouts below what the same layer deletes, and readers differ on them.
+                hidden[:] = [(other, mark) for other, mark in hidden if not other.startswith(path + "/")]
                 hidden.append((path, WHITEOUT))
             else:
                 hidden.append((path, OPAQUE))
