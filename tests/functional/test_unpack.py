@@ -83,9 +83,9 @@ class Stack:
                 return
             entry = self.tree[path]
             self.forget(path)
+            # No tool writes whiteouts below what the same layer hides, and readers differ on them.
+            hidden[:] = [(other, mark) for other, mark in hidden if not other.startswith(path + "/")]
             if what == "delete":
-                # No tool writes whiteouts below what the same layer deletes, and readers differ on them.
-                hidden[:] = [(other, mark) for other, mark in hidden if not other.startswith(path + "/")]
                 hidden.append((path, WHITEOUT))
             else:
                 hidden.append((path, OPAQUE))
