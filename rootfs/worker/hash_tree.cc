@@ -2,9 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -16,6 +14,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "rootfs/worker/command.h"
+#include "rootfs/worker/open_in_root.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
@@ -30,19 +29,6 @@ base::Error Refuse(std::string_view path, std::string why) {
   return base::Error(base::Fault::kInvalid,
                      fmt::format("hashing `{}` of the image", base::Printable(path)))
       .Because(std::move(why));
-}
-
-// As a program inside the image would open it: absolute links start at the image's root, ".." stops
-// there.
-base::UniqueFd OpenInRoot(int root, const std::string& path, int flags) {
-  open_how how{};
-  // A fifo must not block, a terminal must not become ours.
-  how.flags = static_cast<unsigned>(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  while (true) {
-    const long fd = syscall(SYS_openat2, root, path.c_str(), &how, sizeof how);
-    if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) return base::UniqueFd(static_cast<int>(fd));
-  }
 }
 
 class TreeHash {

@@ -1,8 +1,6 @@
 // The shared libraries that an image's loader finds without being told where.
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +14,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "rootfs/worker/command.h"
+#include "rootfs/worker/open_in_root.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
@@ -35,20 +34,10 @@ constexpr std::array<const char*, 10> kFolders = {"lib",
                                                   "usr/lib/aarch64-linux-gnu",
                                                   "usr/local/lib64"};
 
-base::UniqueFd OpenInImage(int root, const std::string& path, int flags) {
-  open_how how{};
-  how.flags = static_cast<unsigned>(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  while (true) {
-    const long fd = syscall(SYS_openat2, root, path.c_str(), &how, sizeof how);
-    if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) return base::UniqueFd(static_cast<int>(fd));
-  }
-}
-
 // Folders that /etc/ld.so.conf.d adds; an image without is no error.
 std::set<std::string> Folders(int root) {
   std::set<std::string> folders(kFolders.begin(), kFolders.end());
-  const base::UniqueFd configs = OpenInImage(root, "etc/ld.so.conf.d", O_RDONLY | O_DIRECTORY);
+  const base::UniqueFd configs = OpenInRoot(root, "etc/ld.so.conf.d", O_RDONLY | O_DIRECTORY);
   if (!configs.valid()) return folders;
   for (const base::DirEntry& entry : base::ListDir(configs.get())) {
     if (entry.type != DT_REG || !entry.name.ends_with(".conf")) continue;
@@ -68,7 +57,7 @@ nlohmann::json ListLibraries(const nlohmann::json&) {
   const base::UniqueFd root = base::OpenHostPath("/image", O_RDONLY | O_DIRECTORY);
   std::set<std::string> names;
   for (const std::string& folder : Folders(root.get())) {
-    const base::UniqueFd dir = OpenInImage(root.get(), folder, O_RDONLY | O_DIRECTORY);
+    const base::UniqueFd dir = OpenInRoot(root.get(), folder, O_RDONLY | O_DIRECTORY);
     if (!dir.valid()) continue;
     for (const base::DirEntry& entry : base::ListDir(dir.get())) {
       if (entry.type == DT_DIR || entry.name.find(".so") == std::string::npos) continue;

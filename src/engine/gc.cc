@@ -169,13 +169,18 @@ void SweepLeftOvers(store::Store& store, const std::string& folder) {
   }
 }
 
-uint64_t BytesBelow(int dir, const std::string& path) {
-  const std::optional<struct stat> info = base::StatAt(dir, path);
-  if (!info) return 0;
-  if (!S_ISDIR(info->st_mode)) return S_ISREG(info->st_mode) ? uint64_t(info->st_size) : 0;
+// Running commands change these folders meanwhile: what is gone, or is no directory any more, counts
+// as nothing.
+uint64_t BytesBelow(int dir, const std::string& name) {
+  struct stat info;
+  if (fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return 0;
+  if (!S_ISDIR(info.st_mode)) return S_ISREG(info.st_mode) ? uint64_t(info.st_size) : 0;
+  const base::UniqueFd folder(
+      openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder.valid()) return 0;
   uint64_t bytes = 0;
-  for (const base::DirEntry& entry : base::ListDir(dir, path)) {
-    bytes += BytesBelow(dir, fmt::format("{}/{}", path, entry.name));
+  for (const base::DirEntry& entry : base::ListDir(folder.get())) {
+    bytes += BytesBelow(folder.get(), entry.name);
   }
   return bytes;
 }

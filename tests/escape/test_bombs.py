@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import time
@@ -58,11 +59,13 @@ def test_a_fork_bomb_stays_within_its_limit(shared_state: Rundlet) -> None:
         "exec", *IMAGE, "--pids", "64", "--timeout", "2s", "--", "python3", "-c", FORK_BOMB
     ) as process:
         assert read_line(process) == "ready\n"
-        most = 0
-        while process.poll() is None:
+        most, ended = 0, select.poll()
+        pidfd = os.pidfd_open(process.pid)
+        ended.register(pidfd, select.POLLIN)
+        while not ended.poll(50):  # milliseconds between two looks, until it has ended
             most = max(most, processes())
-            time.sleep(0.05)
-        assert process.returncode == 124
+        os.close(pidfd)
+        assert process.wait() == 124
         assert most - before < 64 + 40  # and whatever else began meanwhile on this host
 
 
@@ -70,7 +73,8 @@ def test_a_fork_bomb_without_limits_is_ended_in_time(shared_state: Rundlet) -> N
     with shared_state.start("exec", *IMAGE, "--", "python3", "-c", FORK_BOMB) as process:
         assert read_line(process) == "ready\n"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
+        # Whether the kernel gives the first of so many its turn within the grace period is not ours to say.
+        assert process.wait(60) in (128 + signal.SIGTERM, 128 + signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -163,6 +164,27 @@ def test_gc_against_pull(rundlet: Rundlet, image_311: Path) -> None:
     assert not failures
     rundlet.ok("gc")
     assert layers(rundlet) == set()
+
+
+def test_gc_while_a_folder_changes(rundlet: Rundlet) -> None:
+    rundlet.ok("gc")
+    busy = rundlet.state / "staging" / "busy"
+    stop = threading.Event()
+
+    def change() -> None:
+        while not stop.is_set():
+            for name in range(100):
+                (busy / str(name) / "a").mkdir(parents=True)
+            shutil.rmtree(busy)
+
+    changer = threading.Thread(target=change)
+    changer.start()
+    try:
+        for _ in range(60):
+            rundlet.ok("gc")
+    finally:
+        stop.set()
+        changer.join()
 
 
 def test_gc_keeps_what_a_lock_names(rundlet: Rundlet, index: object, image_311: Path) -> None:

@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from support.index import PackageIndex
 from support.rundlet import Rundlet
 from support.wheels import Wheel, module
@@ -119,8 +117,7 @@ def test_plan_tells_of_known_warnings(warm: Rundlet, index: PackageIndex, projec
 
 def uv() -> Path:
     found = Path(sys.executable).with_name("uv")
-    if not found.exists():
-        pytest.skip("no uv beside the Python that runs the tests")
+    assert found.exists(), "tests/requirements.txt brings uv into the tests' environment"
     return found
 
 

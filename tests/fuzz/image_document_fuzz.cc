@@ -3,21 +3,18 @@
 //
 // Input: the kind of document on the first line, then its bytes.
 #include <cstdint>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "base/error.h"
 #include "rootfs/oci.h"
 #include "rootfs/oci_document.h"
+#include "tests/fuzz/check.h"
 
 namespace {
 
 using namespace rundlet::rootfs;  // NOLINT(build/namespaces): a program of one function
-
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
+using rundlet::fuzz::Require;
 
 const DocumentOrigin& Answer() {
   static const DocumentOrigin origin{"reading an answer", rundlet::base::Fault::kBug};

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,14 +14,12 @@
 #include "base/error.h"
 #include "rootfs/worker/tar_path.h"
 #include "rootfs/worker/tar_reader.h"
+#include "tests/fuzz/check.h"
 
 namespace {
 
 using namespace rundlet::rootfs::worker;  // NOLINT(build/namespaces): a program of one function
-
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
+using rundlet::fuzz::Require;
 
 class Pieces : public ByteSource {
  public:

@@ -1,7 +1,6 @@
 // pylock.toml, kept locks and requirements: refused in words, or values that are written and read
 // back the same.
 #include <cstdint>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -9,23 +8,13 @@
 #include "rootfs/lock.h"
 #include "rootfs/resolve.h"
 #include "rootfs/worker/parse_toml.h"
+#include "tests/fuzz/check.h"
 
 namespace {
 
 using namespace rundlet::rootfs;  // NOLINT(build/namespaces): a program of one function
-
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
-
-template <typename Function>
-void Try(Function&& function) {
-  try {
-    function();
-  } catch (const rundlet::base::Error& error) {
-    Require(error.Render().find('\x1b') == std::string::npos);
-  }
-}
+using rundlet::fuzz::Require;
+using rundlet::fuzz::Try;
 
 }  // namespace
 

@@ -4,27 +4,24 @@
 // Input: the reader's document; after a line "---" rundlet.toml as `parse-toml` gives it, where
 // there is one.
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "base/error.h"
 #include "plans/explain.h"
 #include "plans/planner.h"
 #include "plans/read_pipeline.h"
+#include "tests/fuzz/check.h"
 
 namespace {
 
 using namespace rundlet::plans;  // NOLINT(build/namespaces): a program of one function
+using rundlet::fuzz::Require;
 
 constexpr std::string_view kSeparator = "\n---\n";
 constexpr std::string_view kProject =
     R"({"data": {"python": {"version": "3.11"}, "images": {"3.11": "python:3.11-slim", "3.13": "python:3.13-slim"},
         "tables": {"flights": {"path": "flights.parquet"}}, "parameters": {"year": {"type": "int", "default": 2013}}},
        "lines": {}})";
-
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
 
 Facts FactsFor(const Pipeline& pipeline) {
   Facts facts;

@@ -3,7 +3,6 @@
 //
 // Input: the kind of text on the first line, then the text.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -11,14 +10,12 @@
 #include "rootfs/reference.h"
 #include "rootfs/registry_config.h"
 #include "rootfs/worker/auth_challenge.h"
+#include "tests/fuzz/check.h"
 
 namespace {
 
 using namespace rundlet::rootfs;  // NOLINT(build/namespaces): a program of one function
-
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
+using rundlet::fuzz::Require;
 
 void ReadOne(std::string_view kind, std::string_view text) {
   if (kind == "reference") {

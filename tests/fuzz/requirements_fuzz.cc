@@ -1,7 +1,6 @@
 // requirements.txt, the documents of other tools and a script's metadata: refused in words, or
 // requirements that uv reads as they are meant.
 #include <cstdint>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -9,23 +8,13 @@
 #include "rootfs/project_documents.h"
 #include "rootfs/requirements_text.h"
 #include "rootfs/worker/parse_toml.h"
+#include "tests/fuzz/check.h"
 
 namespace {
 
 using namespace rundlet::rootfs;  // NOLINT(build/namespaces): a program of one function
-
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
-
-template <typename Function>
-void Try(Function&& function) {
-  try {
-    function();
-  } catch (const rundlet::base::Error& error) {
-    Require(error.Render().find('\x1b') == std::string::npos);
-  }
-}
+using rundlet::fuzz::Require;
+using rundlet::fuzz::Try;
 
 }  // namespace
 

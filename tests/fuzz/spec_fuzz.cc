@@ -13,10 +13,12 @@
 #include "base/text.h"
 #include "runtime/sandbox_spec.h"
 #include "runtime/spec_codec.h"
+#include "tests/fuzz/check.h"
 
 namespace {
 
 using namespace rundlet::runtime;  // NOLINT(build/namespaces): a program of a few functions
+using rundlet::fuzz::Require;
 
 // 0 for what is no number; negative ones and large ones wrap, as an attacker would like.
 uint64_t Number(const std::string& text) {
@@ -67,10 +69,6 @@ void ReadLine(const std::string& line, SandboxSpec& spec) {
   if (field == "ids") {
     spec.ids = {static_cast<uint32_t>(Number(first)), static_cast<uint32_t>(Number(second))};
   }
-}
-
-void Require(bool condition) {
-  if (!condition) std::abort();
 }
 
 void RequirePlain(const std::string& path) {

@@ -1,30 +1,19 @@
 // METADATA, WHEEL and entry_points.txt: refused in words, or values that cannot do harm in a script
 // or a path.
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "base/error.h"
 #include "rootfs/distribution.h"
 #include "rootfs/wheel_entry_points.h"
 #include "rootfs/wheel_metadata.h"
+#include "tests/fuzz/check.h"
 
 namespace {
 
 using namespace rundlet::rootfs;  // NOLINT(build/namespaces): a program of one function
-
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
-
-template <typename Function>
-void Try(Function&& function) {
-  try {
-    function();
-  } catch (const rundlet::base::Error& error) {
-    Require(error.Render().find('\x1b') == std::string::npos);
-  }
-}
+using rundlet::fuzz::Require;
+using rundlet::fuzz::Try;
 
 }  // namespace
 
