@@ -169,8 +169,8 @@ void SweepLeftOvers(store::Store& store, const std::string& folder) {
   }
 }
 
-// Running commands change these folders meanwhile: what is gone, or is no directory any more, counts
-// as nothing.
+// Running commands change these folders meanwhile: what is gone, or is no directory any more,
+// counts as nothing.
 uint64_t BytesBelow(int dir, const std::string& name) {
   struct stat info;
   if (fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return 0;
