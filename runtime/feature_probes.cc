@@ -229,7 +229,7 @@ std::string ProbeLimit(Controller controller) {
       const int error_number = WriteSetting(group.get(), setting);
       if (error_number != 0) Missing(setting.file, base::ErrnoText(error_number));
     }
-    return fmt::format("{} in {}", GroupText(directory.kind.version, {controller}),
+    return fmt::format("{}:{} in {}", NameOf(directory.kind.version), NameOf(controller),
                        directory.place);
   }
   Missing(NameOf(controller), groups.WhyNot(controller));

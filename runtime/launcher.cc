@@ -171,26 +171,35 @@ void Launcher::StartProcess() {
   socket_ = UniqueFd(ends[0]);
   const UniqueFd theirs(ends[1]);
   const UniqueFd store = DetachedClone(state_dir_.get(), CloneDepth::kOne);
-  base::SpawnRequest request = {.path = program_,
-                                .argv = {"rundlet-launcher"},
-                                .descriptors = {{0, theirs.get()},
-                                                {1, 2},
-                                                {2, 2},
-                                                {kLauncherSocket, theirs.get()},
-                                                {kLauncherStore, store.get()}},
-                                .environment = {}};
-  int number = kLauncherGroups;
-  for (const GroupDirectory& directory : Groups()->directories()) {
-    request.argv.push_back(GroupText(directory.kind.version, directory.kind.controllers));
-    request.descriptors[number++] = directory.dir.get();
-  }
+  const base::SpawnRequest request = {.path = program_,
+                                      .argv = {"rundlet-launcher"},
+                                      .descriptors = {{0, theirs.get()},
+                                                      {1, 2},
+                                                      {2, 2},
+                                                      {kLauncherSocket, theirs.get()},
+                                                      {kLauncherStore, store.get()}},
+                                      .environment = {}};
   process_ = base::Spawn(request);
+  std::vector<GroupKind> kinds;
+  std::vector<int> directories;
+  for (const GroupDirectory& directory : Groups()->directories()) {
+    kinds.push_back(directory.kind);
+    directories.push_back(directory.dir.get());
+  }
+  const GroupsHeader header = PackKinds(kinds);
+  // One that has died already is noticed by the request that follows.
+  SendWithDescriptors(socket_.get(), &header, sizeof header, directories);
 }
 
 // With the lock held.
 const std::shared_ptr<EngineGroups>& Launcher::Groups() {
   if (groups_ == nullptr) groups_ = std::make_shared<EngineGroups>(HierarchiesOfThisProcess());
   return groups_;
+}
+
+void Launcher::Prepare() {
+  const std::lock_guard lock(mutex_);
+  EnsureProcess();
 }
 
 void Launcher::Require(const Limits& limits) {
@@ -229,6 +238,7 @@ Sandbox Launcher::Start(const SandboxRequest& request) {
   if (header.has_program) descriptors.push_back(request.program);
   header.files = static_cast<uint32_t>(request.files.size());
   header.mounts = static_cast<uint32_t>(request.mounts.size());
+  header.last = request.last;
   descriptors.insert(descriptors.end(), request.files.begin(), request.files.end());
   descriptors.insert(descriptors.end(), request.mounts.begin(), request.mounts.end());
   if (descriptors.size() > kMaxDescriptors) {
@@ -250,6 +260,7 @@ Sandbox Launcher::Start(const SandboxRequest& request) {
           .Hint("try again; `rundlet doctor` says what this host lacks");
     }
     sandbox.groups_ = groups_;
+    if (request.last) socket_.reset();  // should there be another: by another launcher
   }
   if (reply.pid <= 0) throw StartError(spec, reply.failure);
   sandbox.pid_ = reply.pid;

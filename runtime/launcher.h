@@ -33,6 +33,7 @@ struct SandboxRequest {
   std::vector<int> files = {};   // the program has them as 3, 4, 5, ...
   std::vector<int> mounts = {};  // detached mounts, for HandedMount::index
   int program = -1;              // for SandboxSpec::program_by_descriptor
+  bool last = false;             // no other is expected: nothing is prepared for it
 };
 
 struct Outcome {
@@ -93,6 +94,10 @@ class Launcher {
   // (borrowed for the call).
   Launcher(std::string program, int state_dir);
   ~Launcher();
+
+  // Starts the launcher's process, which then gets ready while the caller does something else.
+  // Without it the first Start does so.
+  void Prepare();
 
   // Starts a sandbox and returns when its program runs. Throws base::Error that names the stage.
   Sandbox Start(const SandboxRequest& request);

@@ -5,9 +5,36 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/error.h"
+
 namespace rundlet::runtime {
 
 using base::UniqueFd;
+
+GroupsHeader PackKinds(const std::vector<GroupKind>& kinds) {
+  RUNDLET_CHECK(kinds.size() <= GroupsHeader::kMost);
+  GroupsHeader header{};
+  for (const GroupKind& kind : kinds) {
+    GroupsHeader::Kind& packed = header.kinds[header.count++];
+    packed.version = static_cast<uint32_t>(kind.version);
+    for (const Controller controller : kind.controllers)
+      packed.controllers |= 1u << static_cast<unsigned>(controller);
+  }
+  return header;
+}
+
+std::vector<GroupKind> UnpackKinds(const GroupsHeader& header) {
+  std::vector<GroupKind> kinds;
+  for (size_t i = 0; i < header.count && i < GroupsHeader::kMost; ++i) {
+    GroupKind& kind = kinds.emplace_back();
+    kind.version = static_cast<GroupVersion>(header.kinds[i].version);
+    for (const Controller controller : kControllers) {
+      if ((header.kinds[i].controllers >> static_cast<unsigned>(controller) & 1u) != 0)
+        kind.controllers.insert(controller);
+    }
+  }
+  return kinds;
+}
 
 bool SendWithDescriptors(int socket, const void* bytes, size_t size,
                          const std::vector<int>& descriptors) {

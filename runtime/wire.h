@@ -1,5 +1,5 @@
-// The messages on the launcher's socket (SOCK_SEQPACKET): one fixed header with descriptors, one
-// fixed reply.
+// The messages on the launcher's socket (SOCK_SEQPACKET): first the engine's control groups, then
+// one fixed header with descriptors a sandbox, and one fixed reply.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "runtime/cgroup/controllers.h"
 #include "runtime/record.h"
 
 namespace rundlet::runtime {
@@ -14,11 +15,23 @@ namespace rundlet::runtime {
 // The launcher's descriptors.
 constexpr int kLauncherSocket = 3;
 constexpr int kLauncherStore = 4;  // a detached clone of the state directory's mount
-// From here on the engine's control groups, in the order of the launcher's arguments (GroupText).
-constexpr int kLauncherGroups = 5;
 
 constexpr size_t kMaxDescriptors = 253;  // SCM_MAX_FD
 constexpr size_t kMaxSpecBytes = size_t{16} << 20;
+
+// The first message. It does not come with the start: making the groups and starting the launcher
+// take as long, and need not wait for each other. Descriptors: their directories, in this order.
+struct GroupsHeader {
+  struct Kind {
+    uint32_t version;      // a GroupVersion
+    uint32_t controllers;  // bit i: Controller i
+  };
+  static constexpr size_t kMost = 8;  // a hierarchy has at least one of our controllers
+  uint32_t count;
+  Kind kinds[kMost];
+};
+GroupsHeader PackKinds(const std::vector<GroupKind>& kinds);
+std::vector<GroupKind> UnpackKinds(const GroupsHeader& header);
 
 // Descriptors in order: spec (memory file), status pipe, lifeline, outcome file, standard input,
 // output, error, the program if any, files, mounts.
@@ -26,6 +39,7 @@ struct LaunchHeader {
   uint32_t has_program;
   uint32_t files;
   uint32_t mounts;
+  uint32_t last;  // the launcher ends with its reply
 };
 constexpr size_t kFixedDescriptors = 7;
 

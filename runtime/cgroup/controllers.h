@@ -1,8 +1,8 @@
 // The controllers of control groups that rundlet uses, and the two interfaces the kernel has.
 #pragma once
 
+#include <array>
 #include <set>
-#include <string>
 #include <string_view>
 
 namespace rundlet::runtime {
@@ -15,16 +15,18 @@ enum class Controller {
 };
 const char* NameOf(Controller controller);  // as users and the kernel know it: "memory", ...
 using Controllers = std::set<Controller>;
+inline constexpr std::array kControllers = {Controller::kMemory, Controller::kPids, Controller::kCpu,
+                                     Controller::kCpuTime};
 
 enum class GroupVersion { kV1, kV2 };
+const char* NameOf(GroupVersion version);  // "v1"
 
-// "v1:cpu,cpuacct": how the launcher is told what a directory is.
-std::string GroupText(GroupVersion version, const Controllers& controllers);
+// What a directory of groups is.
 struct GroupKind {
   GroupVersion version = GroupVersion::kV2;
   Controllers controllers;
+  bool operator==(const GroupKind&) const = default;
 };
-GroupKind ParseGroupText(std::string_view text);  // of GroupText only
 
 // Those of ours among names separated by `separator`; the others are left out.
 Controllers ControllersIn(std::string_view names, char separator);

@@ -58,6 +58,7 @@ bool WriteGroupFile(int group, const char* file, std::string_view text) {
 // With the groups in it. What still has a process stays: processes that are just ending, whose
 // directory goes at the next sweep.
 void RemoveGroup(int parent, const std::string& name) {
+  if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0) return;
   const UniqueFd dir = OpenGroup(parent, name);
   if (!dir.valid()) return;
   for (const base::DirEntry& entry : base::ListDir(dir.get())) {

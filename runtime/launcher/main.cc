@@ -138,21 +138,26 @@ Started StartSandbox(Kept& kept, const LaunchHeader& header, std::vector<UniqueF
   }
 }
 
-// What the engine's arguments say of the descriptors it handed down.
-std::vector<Leaves::Place> GroupPlaces(int count, char** arguments) {
-  std::vector<Leaves::Place> places;
-  for (int i = 1; i < count; ++i) {
-    places.push_back({.kind = ParseGroupText(arguments[i]),
-                      .dir = UniqueFd(kLauncherGroups + i - 1),
-                      .leaf = {}});
+// False when the engine is gone.
+bool ReceiveGroups(std::vector<Leaves::Place>& places) {
+  GroupsHeader header{};
+  std::vector<UniqueFd> directories;
+  if (!ReceiveWithDescriptors(kLauncherSocket, &header, sizeof header, &directories)) return false;
+  std::vector<GroupKind> kinds = UnpackKinds(header);
+  if (kinds.size() != directories.size()) return false;
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    places.push_back({.kind = std::move(kinds[i]), .dir = std::move(directories[i]), .leaf = {}});
   }
-  return places;
+  return true;
 }
 
-void Serve(std::vector<Leaves::Place> places) {
-  Kept kept{.mounts = {}, .networks = {}, .leaves = Leaves(std::move(places))};
+void Serve() {
+  NetworkNamespaces networks;
+  networks.PrepareNext();
+  std::vector<Leaves::Place> places;
+  if (!ReceiveGroups(places)) return;
+  Kept kept{.mounts = {}, .networks = std::move(networks), .leaves = Leaves(std::move(places))};
   kept.leaves.PrepareNext();
-  kept.networks.PrepareNext();
   while (true) {
     LaunchHeader header{};
     std::vector<UniqueFd> descriptors;
@@ -162,6 +167,7 @@ void Serve(std::vector<Leaves::Place> places) {
     std::vector<int> answer;
     if (started.pidfd.valid()) answer.push_back(started.pidfd.get());
     if (!SendWithDescriptors(kLauncherSocket, &started.reply, sizeof started.reply, answer)) return;
+    if (header.last != 0) return;
     // First what the sandbox does not wait for: both it and umount then wait for the kernel's RCU.
     // The group comes before what is charged to it.
     kept.leaves.PrepareNext();
@@ -169,7 +175,7 @@ void Serve(std::vector<Leaves::Place> places) {
   }
 }
 
-int Main(int count, char** arguments) {
+int Main() {
   try {
     sigset_t all;
     sigfillset(&all);
@@ -182,7 +188,7 @@ int Main(int count, char** arguments) {
       setrlimit(RLIMIT_NOFILE, &files);
     }
     EnterPrivateRoot(UniqueFd(kLauncherStore));
-    Serve(GroupPlaces(count, arguments));
+    Serve();
     return 0;
   } catch (const base::Error& error) {
     std::fputs(error.Render().c_str(), stderr);
@@ -193,4 +199,4 @@ int Main(int count, char** arguments) {
 }  // namespace
 }  // namespace rundlet::runtime
 
-int main(int count, char** arguments) { return rundlet::runtime::Main(count, arguments); }
+int main() { return rundlet::runtime::Main(); }

@@ -159,6 +159,7 @@ ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events,
                  const base::CancelToken* cancel, int interrupt) {
   ExecOutcome result;
   result.requested_at = base::MonotonicNanoseconds();
+  engine.launcher().Prepare();
   CheckLimits(engine, request.limits, "this command");
   rootfs::ScriptMetadata metadata;
   if (request.script.has_value()) {
@@ -201,7 +202,8 @@ ExecOutcome Exec(Engine& engine, ExecRequest request, EventBus& events,
                                                       .standard_input = STDIN_FILENO,
                                                       .standard_output = STDOUT_FILENO,
                                                       .standard_error = STDERR_FILENO,
-                                                      .mounts = handed.numbers()});
+                                                      .mounts = handed.numbers(),
+                                                      .last = true});
   CommandWatch watch(running, request.limits.timeout);
   const runtime::Outcome outcome = watch.Wait(interrupt);
   result.exit_code =

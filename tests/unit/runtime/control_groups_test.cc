@@ -78,13 +78,6 @@ TEST(FindHierarchies, NonsenseIsNoHierarchy) {
   EXPECT_THAT(FindHierarchies("a - b\n - cgroup2\n1 2 3 - cgroup2 x y\n", "0:\n:\nx\n"), IsEmpty());
 }
 
-TEST(GroupTextTest, ComesBack) {
-  const GroupKind kind = ParseGroupText(GroupText(GroupVersion::kV1, kAllOfV2));
-  EXPECT_EQ(kind.version, GroupVersion::kV1);
-  EXPECT_EQ(kind.controllers, kAllOfV2);
-  EXPECT_EQ(GroupText(GroupVersion::kV2, {Controller::kPids}), "v2:pids");
-}
-
 const Limits kLimits = {.memory = 64 << 20, .cpus = 1500, .pids = 10};
 
 TEST(SettingsForTest, V2) {

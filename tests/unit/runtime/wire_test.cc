@@ -37,7 +37,7 @@ ino_t InodeOf(int fd) {
 TEST_F(Wire, CarriesAMessageWithItsDescriptorsInOrder) {
   const UniqueFd first = base::MemoryFile("first", "1");
   const UniqueFd second = base::MemoryFile("second", "2");
-  const LaunchHeader sent = {1, 2, 3};
+  const LaunchHeader sent = {1, 2, 3, 4};
   ASSERT_TRUE(SendWithDescriptors(ours_.get(), &sent, sizeof sent, {first.get(), second.get()}));
   LaunchHeader got{};
   std::vector<UniqueFd> descriptors;
@@ -49,6 +49,15 @@ TEST_F(Wire, CarriesAMessageWithItsDescriptorsInOrder) {
   EXPECT_EQ(InodeOf(descriptors[0].get()), InodeOf(first.get()));
   EXPECT_EQ(InodeOf(descriptors[1].get()), InodeOf(second.get()));
   for (const UniqueFd& fd : descriptors) EXPECT_EQ(fcntl(fd.get(), F_GETFD), FD_CLOEXEC);
+}
+
+TEST(GroupsHeaderTest, ComesBack) {
+  const std::vector<GroupKind> kinds = {
+      {GroupVersion::kV1, {Controller::kCpu, Controller::kCpuTime}},
+      {GroupVersion::kV2, {Controller::kMemory, Controller::kPids}},
+      {GroupVersion::kV1, {}}};
+  EXPECT_EQ(UnpackKinds(PackKinds(kinds)), kinds);
+  EXPECT_EQ(UnpackKinds(PackKinds({})), std::vector<GroupKind>{});
 }
 
 TEST_F(Wire, CarriesAsManyDescriptorsAsItSays) {
