@@ -267,7 +267,10 @@ class ProjectReader {
 std::string HintForImage(const ProjectConfig& config, const std::string& wanted) {
   std::vector<std::string> names;
   for (const auto& [name, reference] : config.images) names.push_back(name.text());
-  if (!names.empty()) return fmt::format("it has {}", NameSome(names, 5));
+  if (!names.empty())
+    return fmt::format(
+        "it has {}: use what is there, or add an image that `rundlet image ls` lists",
+        NameSome(names, 5));
   const std::string version = IsPythonVersion(wanted) ? wanted : "3.11";
   return fmt::format(
       "add \"{}\" = \"NAME\" below [images] in rundlet.toml, with a NAME that `rundlet image ls` "

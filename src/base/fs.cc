@@ -74,7 +74,7 @@ void RemoveContents(UniqueFd dir, dev_t device) {
 
 UniqueFd OpenHostPath(const std::string& path, int flags) {
   UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC));
-  if (!fd.valid()) ThrowErrno("opening `{}`", path);
+  if (!fd.valid()) throw NamedPathError(errno, fmt::format("opening `{}`", path));
   return fd;
 }
 

@@ -18,6 +18,7 @@
 #include "engine/read_project.h"
 #include "engine/requirements.h"
 #include "engine/resolver.h"
+#include "engine/step_imports.h"
 #include "engine/tables.h"
 #include "plans/planner.h"
 
@@ -268,6 +269,7 @@ PlannedProject PlanProject(Engine& engine, const Project& project, const PlanReq
                                  {.parameters = planned.parameters,
                                   .only = request.only,
                                   .ignore_results = request.ignore_results});
+  CheckImports(engine, planned);
   return planned;
 }
 

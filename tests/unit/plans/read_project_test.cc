@@ -93,7 +93,8 @@ TEST(ReadProject, ADefaultWithoutImageIsToldOnce) {
   EXPECT_EQ(Faults(ReaderJson({testing::ModelJson("a"), testing::ModelJson("b")}), data),
             "error: rundlet.toml: reading `python.version`\n"
             "caused by: [images] has no `3.12`\n"
-            "hint: it has `3.11` and `3.13`\n");
+            "hint: it has `3.11` and `3.13`: use what is there, or add an image that `rundlet "
+            "image ls` lists\n");
 }
 
 TEST(ReadProject, WrongValuesAreToldAndNotTheStepsFault) {
