@@ -13,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "runtime/defences.h"
 #include "runtime/init/init.h"
 
 namespace rundlet::runtime {
@@ -48,8 +49,9 @@ void SetLimits(Prepared& prepared) {
   rlimit files = {1024, kOpenFiles};
   // Its own control groups become the root of what it sees of them.
   if (unshare(CLONE_NEWCGROUP) < 0 ||
-      sethostname(prepared.hostname, strlen(prepared.hostname)) < 0 || setsid() < 0 ||
-      setrlimit(RLIMIT_CORE, &no_core) < 0 || setrlimit(RLIMIT_NPROC, &processes) < 0) {
+      sethostname(prepared.hostname, strlen(prepared.hostname)) < 0 ||
+      (Stands(Defence::kSession) && setsid() < 0) || setrlimit(RLIMIT_CORE, &no_core) < 0 ||
+      setrlimit(RLIMIT_NPROC, &processes) < 0) {
     Fail(prepared, Stage::kLimits, errno);
   }
   rlimit current;
@@ -59,7 +61,8 @@ void SetLimits(Prepared& prepared) {
   if (setrlimit(RLIMIT_NOFILE, &files) < 0) Fail(prepared, Stage::kLimits, errno);
   // A session keyring of its own: without it the caller's keys are inherited. Kernels without
   // keyrings have none to leak.
-  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS) {
+  if (Stands(Defence::kKeyring) && syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 &&
+      errno != ENOSYS) {
     Fail(prepared, Stage::kLimits, errno);
   }
   umask(022);
@@ -78,6 +81,7 @@ void Reach(Prepared& prepared, Stage stage) {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   prepared.times[static_cast<size_t>(stage)] = int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  StopAt(stage);
 }
 
 void RunChild(Prepared& prepared) {

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "runtime/defences.h"
 #include "runtime/launcher/mounting.h"
 #include "runtime/launcher/overlay.h"
 #include "runtime/launcher/user_namespace.h"
@@ -29,6 +30,8 @@ constexpr uint64_t kLeastFiles = 1024;
 constexpr size_t kMaxProcFile = size_t{16} << 20;
 constexpr uint64_t kOnly = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+uint64_t ReadOnly() { return Stands(Defence::kReadOnly) ? MOUNT_ATTR_RDONLY : 0; }
 
 uint64_t KeyOf(const IdRange& ids) { return uint64_t{ids.base} << 32 | ids.count; }
 
@@ -104,7 +107,7 @@ UniqueFd MountCache::ReadOnlyOverlay(const std::string& store, const Layers& lay
     const std::vector<UniqueFd> lowers = OpenLayers(store, layers);
     mount = MountOverlay({.lowers = Numbers(lowers)});
   }
-  SetAttributes(mount.get(), kOnly | MOUNT_ATTR_RDONLY, 0);
+  SetAttributes(mount.get(), kOnly | ReadOnly(), 0);
   const std::string place = fmt::format("/layers/{}", next_++);
   if (mkdir(place.c_str(), 0755) < 0) ThrowErrno("creating `{}`", place);
   runtime::Attach(mount.get(), place);
@@ -221,19 +224,24 @@ void Preparation::AddDevices(uint32_t index) {
 
 // Files of the launcher's own, which no id of a sandbox may write, over the kernel's.
 void Preparation::AddProcFiles(const SandboxSpec& spec, const std::string& target, uint32_t index) {
-  if (!spec.limits.memory.has_value() && !spec.limits.cpus.has_value()) return;
   const auto host = [](const char* path) {
     return base::ReadFd(base::OpenHostPath(path, O_RDONLY).get(), kMaxProcFile, path);
   };
+  const bool counted = spec.limits.cpus.has_value();
+  const std::string cpuinfo = counted ? host("/proc/cpuinfo") : "";
+  const std::string stat = counted ? host("/proc/stat") : "";
+  const std::string uuid = host("/proc/sys/kernel/random/uuid");
   const std::string directory = NewScratchDirectory(0700);
   const UniqueFd dir = base::OpenAt(scratch_.get(), directory, O_RDONLY | O_DIRECTORY);
+  unsigned number = 0;
   for (const auto& [name, text] :
-       ProcFilesFor(spec.limits, host("/proc/cpuinfo"), host("/proc/stat"))) {
-    base::WriteFd(base::OpenAt(dir.get(), name, O_WRONLY | O_CREAT | O_EXCL, 0444).get(), text,
+       ProcFilesFor(spec.limits, {.cpuinfo = cpuinfo, .stat = stat, .fresh_uuid = uuid})) {
+    const std::string file = std::to_string(number++);
+    base::WriteFd(base::OpenAt(dir.get(), file, O_WRONLY | O_CREAT | O_EXCL, 0444).get(), text,
                   name);
     PreparedMount& mount =
         Add(PreparedMount::Kind::kScratch, Keep(fmt::format("{}/{}", target, name)), index);
-    mount.source = Keep(fmt::format("/scratch/{}/{}", directory, name));
+    mount.source = Keep(fmt::format("/scratch/{}/{}", directory, file));
     mount.directory = false;
   }
 }
@@ -278,7 +286,7 @@ void Preparation::AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t 
   } else if (const auto* path = std::get_if<StorePath>(&mount.source)) {
     const std::string store = cache.StoreFor(ids_, path->idmapped);
     UniqueFd tree = CloneFromStore(store, path->path);
-    SetAttributes(tree.get(), kOnly | (path->writable ? 0 : MOUNT_ATTR_RDONLY), 0);
+    SetAttributes(tree.get(), kOnly | (path->writable ? 0 : ReadOnly()), 0);
     const bool directory = IsDirectory(tree.get());
     AddAttached(std::move(tree), target, index, directory);
   } else if (const auto* handed = std::get_if<HandedMount>(&mount.source)) {
@@ -287,7 +295,7 @@ void Preparation::AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t 
       ThrowErrno("using a handed mount");
     }
     UniqueFd tree = std::move(handed_[handed->index]);
-    SetAttributes(tree.get(), kOnly | (handed->writable ? 0 : MOUNT_ATTR_RDONLY), 0);
+    SetAttributes(tree.get(), kOnly | (handed->writable ? 0 : ReadOnly()), 0);
     const bool directory = IsDirectory(tree.get());
     AddAttached(std::move(tree), target, index, directory);
   } else if (const auto* scratch = std::get_if<Scratch>(&mount.source)) {
