@@ -110,7 +110,7 @@ bool ExistsAt(int dir, const std::string& path) { return StatAt(dir, path).has_v
 std::optional<struct stat> StatAt(int dir, const std::string& path) {
   const UniqueFd fd(OpenBeneath(dir, path, O_PATH | O_NOFOLLOW, 0));
   if (!fd.valid()) {
-    if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return std::nullopt;
     ThrowErrno("looking at `{}`", path);
   }
   struct stat info;
