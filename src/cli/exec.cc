@@ -29,6 +29,7 @@ struct ExecArguments {
   std::string image;
   engine::RequirementSources requirements;
   std::vector<std::string> requirement_files;
+  std::vector<std::string> indexes;
   bool writable_environment = false;
   std::vector<std::string> mounts;
   std::vector<std::string> environment;
@@ -58,6 +59,16 @@ std::pair<std::string, std::string> ParseVariable(const std::string& text) {
   if (equals == std::string::npos || equals == 0)
     Refuse("--env " + text, "it is not of the form NAME=VALUE");
   return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+// PACKAGE[,PACKAGE]=URL. The index is named by its place among the others: nobody refers to it.
+rootfs::PinnedIndex ParseIndex(const std::string& text, size_t number) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    Refuse("--index " + text, "it is not of the form PACKAGE[,PACKAGE]=URL");
+  return {.name = fmt::format("index-{}", number),
+          .url = text.substr(equals + 1),
+          .packages = base::Split(text.substr(0, equals), ',')};
 }
 
 // A command that names a Python file of this host, which is opened with the rights of whoever runs
@@ -99,6 +110,10 @@ int RunExec(const ExecArguments& arguments, const Context& context) {
                                  .limits = ParseLimits(arguments.limits)};
   for (const std::string& file : arguments.requirement_files)
     request.requirements.texts.push_back("-r " + file);
+  for (const std::string& index : arguments.indexes) {
+    auto& indexes = request.requirements.indexes;
+    indexes.push_back(ParseIndex(index, indexes.size() + 1));
+  }
   for (const std::string& mount : arguments.mounts) request.mounts.push_back(ParseMount(mount));
   for (const std::string& variable : arguments.environment)
     request.environment.push_back(ParseVariable(variable));
@@ -135,6 +150,12 @@ void AddExec(CLI::App& program, Context& context) {
       ->add_option("--prefer", arguments->requirements.preferred,
                    "Package whose files win where two bring the same; may be repeated")
       ->allow_extra_args(false);
+  command
+      ->add_option("--index", arguments->indexes,
+                   "Where some packages come from instead: PACKAGE[,PACKAGE]=URL; may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--exclude-newer", arguments->requirements.uploaded_before,
+                      "Leave out what was uploaded later: 2026-01-31, or 2026-01-31T12:00:00Z");
   command->add_flag("--writable-env", arguments->writable_environment,
                     "Let the command write to /env; what it writes is dropped at the end");
   command->add_option("--mount", arguments->mounts, "Host file or directory: SRC:DST[:ro|rw]")

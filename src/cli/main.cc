@@ -17,6 +17,7 @@ namespace rundlet::cli {
 std::unique_ptr<engine::Engine> Context::OpenEngine() const {
   engine::Config config = engine::ConfigFromEnvironment();
   if (!options.state.empty()) config.state_dir = options.state;
+  config.offline = options.offline;
   return std::make_unique<engine::Engine>(std::move(config));
 }
 
@@ -27,6 +28,8 @@ void AddGlobalOptions(CLI::App& program, Options& options) {
   program.add_option("-o,--output", options.output, "How data is printed: text or json")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Output>{{"text", Output::kText}, {"json", Output::kJson}}));
+  program.add_flag("--offline", options.offline,
+                   "Stay off the network: take what is locked, fetched and installed");
   program.add_flag("-q,--quiet", options.quiet, "No progress");
   program.add_flag("-v,--verbose", options.verbose, "More detail");
   program.add_flag("--timings", options.timings, "Where the time went");

@@ -20,6 +20,7 @@ enum class Output { kText, kJson };
 struct Options {
   std::string state;  // --state; empty: RUNDLET_STATE, else the default
   Output output = Output::kText;
+  bool offline = false;
   bool quiet = false;
   bool verbose = false;
   bool timings = false;

@@ -22,6 +22,7 @@ struct Config {
   std::string proxy_https;
   std::string no_proxy;
   std::string private_hosts;  // RUNDLET_PRIVATE_HOSTS: may be downloaded from at inner addresses
+  bool offline = false;       // --offline: nothing touches the network
   runtime::IdRange ids;
   unsigned cores = 1;  // steps and installs at once
 };

@@ -12,6 +12,7 @@ namespace rundlet::engine {
 class Network {
  public:
   // For downloads from `url`: its host may have an inner address, and its scheme chooses the proxy.
+  // Throws base::Error (kHost) when this process is to stay off the network.
   Network(const Config& config, const std::string& url);
   const rootfs::NetworkSettings& settings() const { return settings_; }
 

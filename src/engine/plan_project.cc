@@ -65,9 +65,9 @@ void ResolveAll(Engine& engine, const Project& project, PlannedProject& planned,
     });
   };
   const auto sources_of = [&](const std::vector<std::string>& texts) {
-    return RequirementSources{.texts = texts,
-                              .preferred = planned.pipeline.config.python.prefer,
-                              .directory = project.root};
+    RequirementSources sources = SourcesIn(project, planned.pipeline, texts);
+    sources.preferred = planned.pipeline.config.python.prefer;
+    return sources;
   };
   std::vector<Job> jobs;
   for (const auto& [name, image] : planned.images) {

@@ -59,14 +59,23 @@ TEST(ReadProject, UnknownKeysHaveTheirLineAndTheClosestWord) {
             "hint: did you mean `format`?\n");
 }
 
-TEST(ReadProject, TheIndexIsNotTheProjects) {
+TEST(ReadProject, IndexesAreOfSomePackages) {
   json data = testing::ProjectData();
   data["index"] = {{"url", "https://example.org/simple"}};
-  EXPECT_EQ(
-      FaultsOf(data, {{"index", 3}}),
-      "error: rundlet.toml:3: reading `index`\n"
-      "caused by: a project does not choose the package index\n"
-      "hint: the index is set in rundlet's own configuration: remove this from the project\n");
+  EXPECT_EQ(FaultsOf(data, {{"index", 3}}),
+            "error: rundlet.toml:3: reading `index`\n"
+            "caused by: it is not a list of indexes\n"
+            "hint: begin each with a line [[index]]\n");
+  data["index"] = json::array({{{"name", "own"}, {"url", "https://example.org/simple"}}});
+  EXPECT_EQ(FaultsOf(data, {{"index[0]", 3}}),
+            "error: rundlet.toml:3: reading `index[0]`\n"
+            "caused by: it has no `packages`\n"
+            "hint: an index has a name, a url, and the packages that come from it\n");
+  data["index"][0]["packages"] = json::array({"torch", 5});
+  EXPECT_THAT(FaultsOf(data, {{"index[0]", 3}}),
+              ::testing::HasSubstr("it holds what is not the name of a package"));
+  data["index"][0]["packages"] = json::array({"torch"});
+  EXPECT_EQ(FaultsOf(data, {}), "");
 }
 
 TEST(ReadProject, KeysWithDotsKeepTheirLine) {
