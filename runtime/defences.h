@@ -17,6 +17,7 @@ enum class Defence : uint32_t {
   kNoNewPrivs,    // no privileges by exec
   kNoSuid,        // mounts that ignore setuid bits
   kCapabilities,  // none left, and ids that cannot be changed
+  kLandlock,      // a second look at where it writes, and at whom it speaks to
   kReadOnly,      // shared mounts cannot be written
   kProcReadOnly,  // nor can procfs
   kProcMasks,     // what it tells about the host is hidden

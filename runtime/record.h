@@ -25,6 +25,7 @@ enum class Stage : uint32_t {
   kTargets,     // everything mounted below it
   kPivot,       // old root gone
   kLimits,      // session, keyring, rlimits, umask
+  kRestricted,  // Landlock: where it may write
   kConfined,    // what init and the program may not do any more
   kInit,        // init has started the step's process
   kPrivileges,  // ids and capabilities given up

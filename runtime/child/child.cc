@@ -1,5 +1,6 @@
 #include "runtime/child/child.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/keyctl.h>
 #include <sched.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 
@@ -20,6 +22,7 @@ namespace rundlet::runtime {
 namespace {
 
 constexpr rlim_t kOpenFiles = 65'536;
+constexpr int kNewTime = 0x80;  // CLONE_NEWTIME, which the C library of old hosts does not know
 
 void WaitForIdMap(Prepared& prepared) {
   char byte;
@@ -31,6 +34,24 @@ void WaitForIdMap(Prepared& prepared) {
   // itself.
   if (count != 1) _exit(1);
   Reach(prepared, Stage::kIdMap);
+}
+
+// Its uptime begins now. While this process still is the host's root, to whom its files in the
+// launcher's procfs belong. Kernels without time namespaces tell the host's uptime.
+void BeginTime(const Prepared& prepared) {
+  timespec now;
+  char text[64];
+  if (unshare(kNewTime) < 0) {
+    if (errno != EINVAL) Fail(prepared, Stage::kIdentity, errno);
+    return;
+  }
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  const int length =
+      snprintf(text, sizeof text, "boottime -%lld 0\n", static_cast<long long>(now.tv_sec));
+  const int offsets = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+  if (offsets < 0 || write(offsets, text, static_cast<size_t>(length)) != length)
+    Fail(prepared, Stage::kIdentity, errno);
+  close(offsets);
 }
 
 void BecomeRoot(Prepared& prepared) {
@@ -86,9 +107,11 @@ void Reach(Prepared& prepared, Stage stage) {
 
 void RunChild(Prepared& prepared) {
   WaitForIdMap(prepared);
+  BeginTime(prepared);
   BecomeRoot(prepared);
   MountTree(prepared);
   SetLimits(prepared);
+  RestrictWrites(prepared);
   Confine(prepared);
   const pid_t program = fork();
   if (program < 0) Fail(prepared, Stage::kInit, errno);

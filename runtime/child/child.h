@@ -10,6 +10,7 @@ namespace rundlet::runtime {
 
 // The parts, in the order in which they run. Each reports its own failure and exits.
 void MountTree(Prepared& prepared);                // child/mounts.cc
+void RestrictWrites(Prepared& prepared);           // child/landlock.cc
 void Confine(Prepared& prepared);                  // child/privileges.cc
 void GiveUpPrivileges(Prepared& prepared);         // child/privileges.cc
 [[noreturn]] void RunProgram(Prepared& prepared);  // child/program.cc

@@ -120,12 +120,13 @@ int MountFor(const PreparedMount& mount) {
   return -1;
 }
 
-void Attach(const Prepared& prepared, Stage stage, const PreparedMount& mount, int target) {
+void Attach(const Prepared& prepared, Stage stage, PreparedMount& mount, int target) {
   const int source = MountFor(mount);
   if (source < 0 ||
       move_mount(source, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
     Fail(prepared, stage, errno, mount.index);
   }
+  mount.fd = source;
 }
 
 // Hides what the host's procfs would tell to everybody. Unreadable ones (kcore, kmsg, ...) belong
@@ -161,7 +162,7 @@ void MountTree(Prepared& prepared) {
   if (root < 0) Fail(prepared, Stage::kRoot, errno);
   Reach(prepared, Stage::kRoot);
   for (size_t i = 1; i < prepared.mount_count; ++i) {
-    const PreparedMount& mount = prepared.mounts[i];
+    PreparedMount& mount = prepared.mounts[i];
     const int target = OpenTarget(root, mount);
     if (target < 0) Fail(prepared, Stage::kTargets, errno, mount.index);
     Attach(prepared, Stage::kTargets, mount, target);

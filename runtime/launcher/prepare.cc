@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 
 #include "base/error.h"
 #include "base/fs.h"
@@ -32,6 +33,10 @@ constexpr uint64_t kOnly = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 uint64_t ReadOnly() { return Stands(Defence::kReadOnly) ? MOUNT_ATTR_RDONLY : 0; }
+
+using Writes = PreparedMount::Writes;
+
+Writes If(bool writable) { return writable ? Writes::kAll : Writes::kNothing; }
 
 uint64_t KeyOf(const IdRange& ids) { return uint64_t{ids.base} << 32 | ids.count; }
 
@@ -200,25 +205,27 @@ PreparedMount& Preparation::Add(PreparedMount::Kind kind, const char* target, ui
     ThrowErrno("preparing mounts");
   }
   PreparedMount& mount = record_.mounts[record_.mount_count++];
-  mount = {kind, index, -1, nullptr, target, true, false};
+  mount = {kind, index, -1, nullptr, target, true, false, Writes::kNothing};
   return mount;
 }
 
-void Preparation::AddAttached(UniqueFd fd, const char* target, uint32_t index, bool directory) {
+PreparedMount& Preparation::AddAttached(UniqueFd fd, const char* target, uint32_t index) {
   PreparedMount& mount = Add(PreparedMount::Kind::kAttach, target, index);
   mount.fd = fd.get();
-  mount.directory = directory;
+  mount.directory = IsDirectory(fd.get());
   owned_.push_back(std::move(fd));
+  return mount;
 }
 
 void Preparation::AddScratch(const char* target, uint32_t mode, uint32_t index) {
-  Add(PreparedMount::Kind::kScratch, target, index).source =
-      Keep("/scratch/" + NewScratchDirectory(mode));
+  PreparedMount& mount = Add(PreparedMount::Kind::kScratch, target, index);
+  mount.source = Keep("/scratch/" + NewScratchDirectory(mode));
+  mount.writes = Writes::kAll;
 }
 
 void Preparation::AddDevices(uint32_t index) {
-  AddAttached(CloneTree(AT_FDCWD, "/dev"), "dev", index);
-  Add(PreparedMount::Kind::kDevpts, "dev/pts", index);
+  AddAttached(CloneTree(AT_FDCWD, "/dev"), "dev", index).writes = Writes::kDevices;
+  Add(PreparedMount::Kind::kDevpts, "dev/pts", index).writes = Writes::kDevices;
   AddScratch("dev/shm", 01777, index);
 }
 
@@ -229,7 +236,9 @@ void Preparation::AddProcFiles(const SandboxSpec& spec, const std::string& targe
   };
   const bool counted = spec.limits.cpus.has_value();
   const std::string cpuinfo = counted ? host("/proc/cpuinfo") : "";
-  const std::string stat = counted ? host("/proc/stat") : "";
+  std::string stat = counted ? host("/proc/stat") : "";
+  // As its uptime (child/child.cc), so does its boot begin now.
+  if (access("/proc/self/ns/time", F_OK) == 0) stat = fmt::format("btime {}\n", time(nullptr));
   const std::string uuid = host("/proc/sys/kernel/random/uuid");
   const std::string directory = NewScratchDirectory(0700);
   const UniqueFd dir = base::OpenAt(scratch_.get(), directory, O_RDONLY | O_DIRECTORY);
@@ -282,13 +291,13 @@ void Preparation::AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t 
     const std::string store = cache.StoreFor(ids_, layers->idmapped);
     AddAttached(
         layers->writable ? WritableOverlay(store, *layers) : cache.ReadOnlyOverlay(store, *layers),
-        target, index);
+        target, index)
+        .writes = If(layers->writable);
   } else if (const auto* path = std::get_if<StorePath>(&mount.source)) {
     const std::string store = cache.StoreFor(ids_, path->idmapped);
     UniqueFd tree = CloneFromStore(store, path->path);
     SetAttributes(tree.get(), kOnly | (path->writable ? 0 : ReadOnly()), 0);
-    const bool directory = IsDirectory(tree.get());
-    AddAttached(std::move(tree), target, index, directory);
+    AddAttached(std::move(tree), target, index).writes = If(path->writable);
   } else if (const auto* handed = std::get_if<HandedMount>(&mount.source)) {
     if (handed->index >= handed_.size() || !handed_[handed->index].valid()) {
       errno = EBADF;
@@ -296,8 +305,7 @@ void Preparation::AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t 
     }
     UniqueFd tree = std::move(handed_[handed->index]);
     SetAttributes(tree.get(), kOnly | (handed->writable ? 0 : ReadOnly()), 0);
-    const bool directory = IsDirectory(tree.get());
-    AddAttached(std::move(tree), target, index, directory);
+    AddAttached(std::move(tree), target, index).writes = If(handed->writable);
   } else if (const auto* scratch = std::get_if<Scratch>(&mount.source)) {
     AddScratch(target, scratch->mode, index);
   } else if (const auto* skeleton = std::get_if<Skeleton>(&mount.source)) {

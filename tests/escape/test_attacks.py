@@ -123,6 +123,7 @@ def test_a_step_does_not_learn_where_it_is(shared_state: Rundlet) -> None:
     for path in OF_THE_HOST:
         mine = first_line(path)
         assert seen[path] == "" or seen[path] != mine, path
+    assert float(facts(shared_state, "/proc/uptime")["/proc/uptime"].split()[0]) < 60  # its own
     # Nor that it runs where another ran.
     assert (
         facts(shared_state, *OF_THE_HOST)["/proc/sys/kernel/random/boot_id"] != seen["/proc/sys/kernel/random/boot_id"]

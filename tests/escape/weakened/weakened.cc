@@ -40,6 +40,8 @@ const char* NameOf(Defence defence) {
       return "nosuid";
     case Defence::kCapabilities:
       return "capabilities";
+    case Defence::kLandlock:
+      return "landlock";
     case Defence::kReadOnly:
       return "read-only";
     case Defence::kProcReadOnly:
