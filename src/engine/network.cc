@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 
+#include <utility>
+
+#include "base/error.h"
 #include "base/text.h"
 
 namespace rundlet::engine {
@@ -17,6 +20,12 @@ Network::Network(const Config& config, const std::string& url)
   for (const std::string& host : base::Split(config.private_hosts, ',')) {
     if (!base::Trim(host).empty()) settings_.private_hosts.emplace_back(base::Trim(host));
   }
+}
+
+void RequireNetwork(const Config& config, std::string attempted) {
+  if (!config.offline) return;
+  throw base::Error(base::Fault::kHost, std::move(attempted))
+      .Because("it needs the network, and rundlet is to be offline (`--offline`, RUNDLET_OFFLINE)");
 }
 
 }  // namespace rundlet::engine
