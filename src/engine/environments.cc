@@ -44,15 +44,6 @@ void CompileLower(Engine& engine, const rootfs::Image& image, const store::Entry
   rootfs::CommitLower(engine.store(), package, image.interpreter, std::move(staging));
 }
 
-Network NetworkFor(Engine& engine, const Distribution& distribution) {
-  try {
-    return {engine.config(), engine.config().index_url};
-  } catch (base::Error& error) {
-    error.While(fmt::format("fetching `{}`, which is not in the store", distribution.Label()));
-    throw;
-  }
-}
-
 // Two processes, or two steps, want the same: one makes it.
 std::function<void()> NoteWaiting(EventBus& events, const std::string& task) {
   return [&events, task] {
@@ -108,7 +99,7 @@ void FetchOne(Engine& engine, const Distribution& distribution, EventBus& events
               const base::CancelToken* cancel) {
   const std::string task = fmt::format("fetch {}", distribution.Label());
   Report(events, task, "fetch", [&](Event& finished) {
-    const Network network = NetworkFor(engine, distribution);
+    const Network network(engine.config(), engine.config().index_url);
     const store::Lease lease = engine.store().Use(Kind::kWheel, distribution.sha256.hex());
     rootfs::FetchWheels(
         engine.store(), engine.workers(), {distribution}, network.settings(),

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <utility>
+
 #include "base/error.h"
 #include "base/text.h"
 
@@ -9,11 +11,6 @@ namespace rundlet::engine {
 
 Network::Network(const Config& config, const std::string& url)
     : bundle_(open(config.ca_bundle.c_str(), O_RDONLY | O_CLOEXEC)) {
-  if (config.offline) {
-    throw base::Error(base::Fault::kHost, fmt::format("asking `{}`", rootfs::UrlHost(url)))
-        .Because("--offline keeps rundlet off the network")
-        .Hint("run it once without --offline");
-  }
   settings_.ca_bundle = bundle_.get();
   settings_.proxy = url.starts_with("https://") ? config.proxy_https : config.proxy_http;
   for (const std::string& host : base::Split(config.no_proxy, ',')) {
@@ -23,6 +20,12 @@ Network::Network(const Config& config, const std::string& url)
   for (const std::string& host : base::Split(config.private_hosts, ',')) {
     if (!base::Trim(host).empty()) settings_.private_hosts.emplace_back(base::Trim(host));
   }
+}
+
+void RequireNetwork(const Config& config, std::string attempted) {
+  if (!config.offline) return;
+  throw base::Error(base::Fault::kHost, std::move(attempted))
+      .Because("it needs the network, and rundlet is to be offline (`--offline`, RUNDLET_OFFLINE)");
 }
 
 }  // namespace rundlet::engine

@@ -40,6 +40,11 @@ std::optional<rootfs::Lock> FindLock(Engine& engine, const std::string& path) {
   return rootfs::DecodeLock(base::ReadFd(file->get(), kLockLimit, fmt::format("`{}`", path)));
 }
 
+// For gc, which removes what was not used for long. Nothing depends on it.
+void NoteUse(Engine& engine, const std::string& path) {
+  utimensat(engine.store().dir(), path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+}
+
 // Wheels that requirements name themselves, in the store, and what holds them there.
 struct NamedWheels {
   std::vector<rootfs::Distribution> distributions;
@@ -104,6 +109,7 @@ UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Resolve
                const UvInputs& inputs, const base::CancelToken* cancel) {
   const std::string cache = "cache/uv/" + image.interpreter.identity.hex();
   base::MakeDirs(engine.store().dir(), cache, 0700);
+  NoteUse(engine, cache);
   const store::Staging files = engine.store().NewStaging();
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec();
@@ -162,6 +168,7 @@ std::map<base::Digest, std::string> PathsInside(Engine& engine, const NamedWheel
 
 rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image, rootfs::RequirementSet set,
                            NamedWheels named, const base::CancelToken* cancel) {
+  RequireNetwork(engine.config(), "asking the package index");
   const Network network(engine.config(), engine.config().index_url);
   const store::EntryInfo uv = rootfs::EnsureUv(
       engine.store(), engine.workers(), engine.config().index_url, network.settings(), cancel);
@@ -244,6 +251,7 @@ Resolution Resolve(Engine& engine, const rootfs::Image& image, const Requirement
   std::optional<rootfs::Lock> kept;
   if (freshness == Freshness::kKept) kept = FindLock(engine, path);
   if (kept.has_value()) {
+    NoteUse(engine, path);
     resolution = {*std::move(kept), true};
   } else {
     Report(events, label, "resolve", [&](Event& finished) {

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "engine/host_files.h"
 #include "engine/image_sandbox.h"
+#include "engine/network.h"
 
 namespace rundlet::engine {
 namespace {
@@ -98,7 +99,10 @@ runtime::SandboxSpec SpecFor(Engine& engine, const ImageSandbox& sandbox, const 
                  fmt::format("/rundlet/in/{}/{}.{}", task.source->table, i, task.source->format));
     }
   }
-  if (task.host_network) AddNetworkFiles(handed, engine.config());
+  if (task.host_network) {
+    RequireNetwork(engine.config(), "giving the step the host's network");
+    AddNetworkFiles(handed, engine.config());
+  }
   mounts.push_back(rootfs::EnvironmentMount(*task.environment));
   mounts.push_back({"/rundlet/out", runtime::StorePath{task.out, true, true}});
   if (!task.project.empty()) mounts.push_back({"/work", runtime::StorePath{task.project}});

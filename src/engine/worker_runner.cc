@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "engine/capture.h"
 #include "engine/host_files.h"
+#include "engine/network.h"
 
 namespace rundlet::engine {
 namespace {
@@ -103,6 +104,7 @@ WorkerRunner::WorkerRunner(const Config& config, const std::string& program,
 std::string WorkerRunner::Run(const rootfs::WorkerJob& job,
                               const rootfs::ProgressCallback& progress,
                               const base::CancelToken* cancel) {
+  if (job.network == runtime::Network::kHost) RequireNetwork(config_, "downloading");
   HandedMounts handed;
   runtime::SandboxSpec spec;
   spec.hostname = "worker";

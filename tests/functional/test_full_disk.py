@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.images import Image
 from support.index import PackageIndex
 from support.leaks import Allowance
 from support.pipelines import models, write
+from support.registry import FakeRegistry, Handler, Reply
 from support.rundlet import Rundlet
 from support.store import nothing_kept
 from support.wheels import Wheel
@@ -57,6 +60,25 @@ def disk(tmp_path: Path, no_leaks: Allowance) -> Iterator[Disk]:
     made = Disk(tmp_path, 2000 * MIB)
     yield made
     made.close()
+
+
+def test_while_a_layer_arrives(disk: Disk) -> None:
+    """The rest of the layer, which never comes, is not waited for."""
+    layer = Image([{"data": random.Random(1).randbytes(64 * MIB)}], compression="none")
+
+    def stall(request: Handler, reply: Reply) -> bool:
+        if len(reply.body) < 64 * MIB:
+            return False
+        request.send(reply, reply.body[: 60 * MIB])
+        return registry.released.wait(60)
+
+    disk.leave(30 * MIB)
+    driver = Rundlet(disk.root / "state")
+    driver.ok("image", "ls")
+    with FakeRegistry(layer, fault=stall) as registry, nothing_kept(driver.state):
+        done = driver("-q", "image", "pull", "--plain-http", registry.name()).check(3)
+    assert done.err.endswith(NO_SPACE)
+    assert done.seconds < 20  # after so long the fetcher itself gives up on a registry
 
 
 def test_while_an_image_is_imported(disk: Disk, image_311: Path) -> None:
