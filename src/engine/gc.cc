@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "rootfs/bytecode.h"
+#include "rootfs/flat_tree.h"
 #include "rootfs/image.h"
 #include "rootfs/lock.h"
 #include "rootfs/package.h"
@@ -27,8 +28,8 @@ namespace {
 
 using store::Kind;
 
-constexpr std::array kKinds = {Kind::kLayer, Kind::kPackage, Kind::kLower,
-                               Kind::kWheel, Kind::kTool,    Kind::kSkeleton};
+constexpr std::array kKinds = {Kind::kLayer, Kind::kPackage,  Kind::kLower,      Kind::kWheel,
+                               Kind::kTool,  Kind::kSkeleton, Kind::kEnvironment};
 constexpr size_t kGcLockLimit = 16 << 20;
 constexpr const char* kDamaged = "(damaged)";
 constexpr int64_t kReplacing = 3600;  // seconds; replacing a record takes moments
@@ -113,6 +114,7 @@ class Owners {
       if (entry.name.starts_with('.') || expiry_.Has(store_.dir(), path)) continue;
       AddLock(path, interpreters);
     }
+    for (const store::EntryInfo& flat : store_.List(Kind::kEnvironment)) AddFlat(flat);
   }
 
   void AddLock(const std::string& path, const std::vector<rootfs::Interpreter>& interpreters) {
@@ -135,6 +137,19 @@ class Owners {
         Add(Kind::kLower, rootfs::LowerKey(package, interpreter), owner);
       }
     }
+  }
+
+  // One that holds what nobody owns any more goes with it: its links would keep the files.
+  void AddFlat(const store::EntryInfo& flat) {
+    std::set<std::string> owned;
+    for (const auto& [entry, owner] : owners_)
+      owned.insert(store::Store::PathOf(entry.first, entry.second));
+    const std::vector<std::string> layers = rootfs::LayersOf(flat);
+    const bool wanted =
+        !layers.empty() && std::all_of(layers.begin(), layers.end(), [&](const std::string& layer) {
+          return owned.contains(layer);
+        });
+    if (wanted) Add(Kind::kEnvironment, flat.key, "its packages");
   }
 
   void Add(Kind kind, const std::string& key, const std::string& owner) {

@@ -110,13 +110,23 @@ def test_while_packages_come_and_results_are_kept(
     write(project, models(RANDOM_ROWS, options="materialize='replace'"))
     driver.ok("run", project, "--param", "limit=1")
 
-    # A download
+    # A download of a size that the index tells: not begun
     disk.leave(10 * MIB)
     with nothing_kept(driver.state):
         done = driver("-q", "exec", "--with", "random", "--", "echo", "ran").check(125)
+    assert done.out == ""
+    assert "fetching `random 1.0`\ncaused by: no space left on device: it has 20" in done.err
+    assert done.err.endswith(NO_SPACE.splitlines(keepends=True)[1])
+    assert index.count("/files/random-1.0-py3-none-any.whl") == 0
+
+    # One of a size that nobody knows
+    index.json_pages = False
+    index.add(Wheel("random", "2.0", files={"random_bytes.bin": os.urandom(20 * MIB)}))
+    with nothing_kept(driver.state):
+        done = driver("-q", "exec", "--with", "random==2.0", "--", "echo", "ran").check(125)
     assert (done.out, done.err) == (
         "",
-        f"error: fetching `random 1.0`\ncaused by: writing a downloaded file\n{NO_SPACE}",
+        f"error: fetching `random 2.0`\ncaused by: writing a downloaded file\n{NO_SPACE}",
     )
 
     # An install, of what came whole

@@ -50,7 +50,7 @@ TEST(ReadProject, UnknownKeysHaveTheirLineAndTheClosestWord) {
   EXPECT_EQ(FaultsOf(data, {{"pyhton", 4}, {"tables.flights", 9}, {"tables.flights.frmat", 11}}),
             "error: rundlet.toml: reading `zzzzzz`\n"
             "caused by: there is no such key\n"
-            "hint: known here: `project`, `python`, `images`, `tables` and `parameters`\n"
+            "hint: known here: `project`, `python`, `images`, `index`, `tables` and `parameters`\n"
             "error: rundlet.toml:4: reading `pyhton`\n"
             "caused by: there is no such key\n"
             "hint: did you mean `python`?\n"
@@ -75,7 +75,7 @@ TEST(ReadProject, IndexesAreOfSomePackages) {
   EXPECT_THAT(FaultsOf(data, {{"index[0]", 3}}),
               ::testing::HasSubstr("it holds what is not the name of a package"));
   data["index"][0]["packages"] = json::array({"torch"});
-  EXPECT_EQ(FaultsOf(data, {}), "");
+  EXPECT_EQ(FaultsOf(data), "");
 }
 
 TEST(ReadProject, KeysWithDotsKeepTheirLine) {

@@ -301,7 +301,10 @@ TEST(ResolveCommands, PinnedPackagesThatComeAlongAreFound) {
   RequirementSet set;
   set.indexes = CheckIndexes({{"own", "https://own.example/simple", {"d", "e"}}});
   Lock lock;
-  lock.distributions = {{.name = "c"}, {.name = "d"}};
+  for (const char* name : {"c", "d"}) {
+    lock.distributions.emplace_back();
+    lock.distributions.back().name = name;
+  }
   EXPECT_THAT(PinnedAmong(set, lock), testing::ElementsAre("d"));
   const std::string talk =
       "error: No solution found\n  cause: Because e was not found in the "
@@ -309,7 +312,8 @@ TEST(ResolveCommands, PinnedPackagesThatComeAlongAreFound) {
   EXPECT_THAT(PinnedAmong(set, talk), testing::ElementsAre("e"));
   EXPECT_TRUE(PinnedAmong({}, talk).empty());
   // A wheel that is named itself comes from no index.
-  set.requirements = {{.name = "d", .sha256 = base::Digest::Of("x")}};
+  set.requirements = {ParseRequirement("d")};
+  set.requirements[0].sha256 = base::Digest::Of("x");
   EXPECT_TRUE(PinnedAmong(set, lock).empty());
 }
 
