@@ -26,6 +26,8 @@ const char* NameOf(Stage stage) {
       return "entering its root";
     case Stage::kLimits:
       return "setting its session and limits";
+    case Stage::kTerminal:
+      return "opening its terminal";
     case Stage::kConfined:
       return "filtering its system calls";
     case Stage::kInit:

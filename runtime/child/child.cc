@@ -85,6 +85,7 @@ void RunChild(Prepared& prepared) {
   BecomeRoot(prepared);
   MountTree(prepared);
   SetLimits(prepared);
+  if (prepared.terminal != nullptr) OpenTerminal(prepared);
   Confine(prepared);
   const pid_t program = fork();
   if (program < 0) Fail(prepared, Stage::kInit, errno);
