@@ -16,6 +16,7 @@
 
 #include "base/digest.h"
 #include "plans/name.h"
+#include "plans/network.h"
 #include "plans/parameters.h"
 
 namespace rundlet::plans {
@@ -105,10 +106,8 @@ struct Import {
 
 enum class StepKind { kPython, kSql, kExpectation };
 enum class Materialize { kNone, kReplace, kAppend };
-enum class NetworkAccess { kNone, kHost };
 std::string_view NameOf(StepKind kind);            // "python", "sql", "expectation"
 std::string_view NameOf(Materialize materialize);  // "none", "replace", "append"
-std::string_view NameOf(NetworkAccess network);    // "none", "host"
 
 // What a step may use; never part of what its result depends on.
 struct Limits {
@@ -137,7 +136,7 @@ struct Step {
   std::vector<Import> imports;
   Materialize materialize = Materialize::kNone;
   std::map<std::string, std::string> environment;  // environment variables
-  NetworkAccess network = NetworkAccess::kNone;
+  Network network;
   Limits limits;
   bool operator==(const Step&) const = default;
 };

@@ -55,8 +55,8 @@ int Main(int argc, char** argv) {
   program.require_subcommand(1);
   program.fallthrough();
   AddGlobalOptions(program, context.options);
-  for (const auto add : {AddRun, AddPlan, AddExec, AddLock, AddImage, AddPackage, AddTable, AddRuns,
-                         AddGc, AddDoctor}) {
+  for (const auto add : {AddRun, AddPlan, AddExec, AddShell, AddLock, AddImage, AddPackage,
+                         AddTable, AddRuns, AddGc, AddDoctor}) {
     add(program, context);
   }
   try {

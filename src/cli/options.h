@@ -42,6 +42,7 @@ struct Context {
 void AddImage(CLI::App& program, Context& context);
 void AddLock(CLI::App& program, Context& context);
 void AddExec(CLI::App& program, Context& context);
+void AddShell(CLI::App& program, Context& context);
 void AddPlan(CLI::App& program, Context& context);
 void AddRun(CLI::App& program, Context& context);
 void AddPackage(CLI::App& program, Context& context);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "engine/config.h"
@@ -23,5 +24,8 @@ class Network {
   base::UniqueFd bundle_;
   rootfs::NetworkSettings settings_;
 };
+
+// Hosts that the administrator says may have inner addresses.
+std::vector<std::string> PrivateHosts(const Config& config);
 
 }  // namespace rundlet::engine

@@ -193,7 +193,7 @@ def test_offline_step_that_wants_the_network(rundlet: Rundlet, project: Path, im
     rundlet.ok("image", "import", "py", image_311)
     rundlet.ok("run", project)
     done = rundlet("-q", "--offline", "run", "--no-cache", project).check(3)
-    assert "giving the step the host's network" in done.err
+    assert "giving a sandbox the network it asks for" in done.err
 
 
 # -- docker's formats

@@ -72,7 +72,7 @@ TEST(ReadPipeline, EveryFieldArrives) {
   EXPECT_THAT(step.requirements, ElementsAre("pandas==2.2.3"));
   EXPECT_EQ(step.imports, (std::vector<Import>{{"pandas", 3}}));
   EXPECT_EQ(step.materialize, Materialize::kReplace);
-  EXPECT_EQ(step.network, NetworkAccess::kHost);
+  EXPECT_EQ(step.network.level, Network::Level::kHost);
   EXPECT_EQ(step.environment, (std::map<std::string, std::string>{{"TZ", "UTC"}}));
   EXPECT_EQ(step.limits, (Limits{0.5, uint64_t{512} << 20, 64, 16 << 20, 30.0, 2}));
 }
