@@ -49,7 +49,7 @@ class Decider {
     Decision& decision = decisions_[i];
     decision.parts = PartsOf(step);
     decision.fingerprint = FingerprintOf(decision.parts);
-    decision.always_runs = step.network != NetworkAccess::kNone ||
+    decision.always_runs = step.network.level != Network::Level::kNone ||
                            step.materialize == Materialize::kAppend || VolatileInput(i) != nullptr;
     const bool keeps =
         step.kind == StepKind::kExpectation || step.materialize == Materialize::kReplace;
@@ -125,8 +125,8 @@ class Decider {
     Decision& decision = decisions_[i];
     const bool wanted = node.step->kind == StepKind::kExpectation ||
                         node.step->materialize != Materialize::kNone ||
-                        node.step->network != NetworkAccess::kNone || node.consumers.empty() ||
-                        options_.ignore_results;
+                        node.step->network.level != Network::Level::kNone ||
+                        node.consumers.empty() || options_.ignore_results;
     const bool needed =
         std::any_of(node.consumers.begin(), node.consumers.end(),
                     [&](size_t consumer) { return decisions_[consumer].action == Action::kRun; });
@@ -155,7 +155,7 @@ class Decider {
   std::string ReasonToRun(size_t i) const {
     const Step& step = *nodes_[i].step;
     if (options_.ignore_results) return "--no-cache";
-    if (step.network != NetworkAccess::kNone) return "has network access";
+    if (step.network.level != Network::Level::kNone) return "has network access";
     if (step.materialize == Materialize::kAppend) return "appends on every run";
     if (const Step* input = VolatileInput(i))
       return fmt::format("input `{}` runs every time", input->name.text());

@@ -94,8 +94,8 @@ std::string WhatText(const Step& step, const FingerprintParts& parts) {
   if (step.kind != StepKind::kPython) text = fmt::format("{}, ", NameOf(step.kind));
   text += fmt::format("python {} (image {})", PythonOf(parts), step.image.text());
   if (step.materialize != Materialize::kNone) text += fmt::format(", {}", NameOf(step.materialize));
-  if (step.network != NetworkAccess::kNone)
-    text += fmt::format(", network {}", NameOf(step.network));
+  if (step.network.level != Network::Level::kNone)
+    text += fmt::format(", network {}", step.network.text());
   return text;
 }
 

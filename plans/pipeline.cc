@@ -50,16 +50,6 @@ std::string_view NameOf(Materialize materialize) {
   return {};
 }
 
-std::string_view NameOf(NetworkAccess network) {
-  switch (network) {
-    case NetworkAccess::kNone:
-      return "none";
-    case NetworkAccess::kHost:
-      return "host";
-  }
-  return {};
-}
-
 const std::string& NameOf(const InputTable& table) {
   return std::visit([](const auto& name) -> const std::string& { return name.text(); }, table);
 }

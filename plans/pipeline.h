@@ -16,6 +16,7 @@
 
 #include "base/digest.h"
 #include "plans/name.h"
+#include "plans/network.h"
 #include "plans/parameters.h"
 
 namespace rundlet::plans {
@@ -52,12 +53,22 @@ struct PythonDefaults {
   std::vector<std::string> pip;        // requirements
   std::optional<ImageName> image;
   std::vector<std::string> prefer;  // packages whose files win where two bring the same
+  std::string exclude_newer;        // releases uploaded from then on are not looked at; empty: none
   bool operator==(const PythonDefaults&) const = default;
+};
+
+// [[index]]: where some packages come from instead of the administrator's index.
+struct ProjectIndex {
+  std::string name;
+  std::string url;
+  std::vector<std::string> packages;
+  bool operator==(const ProjectIndex&) const = default;
 };
 
 struct ProjectConfig {
   std::string name;  // empty when the project has none
   PythonDefaults python;
+  std::vector<ProjectIndex> indexes;
   std::map<ImageName, std::string> images;  // name -> reference ("python:3.11-slim")
   std::map<TableName, SourceTable> tables;
   std::map<ParameterName, Parameter> parameters;
@@ -95,10 +106,8 @@ struct Import {
 
 enum class StepKind { kPython, kSql, kExpectation };
 enum class Materialize { kNone, kReplace, kAppend };
-enum class NetworkAccess { kNone, kHost };
 std::string_view NameOf(StepKind kind);            // "python", "sql", "expectation"
 std::string_view NameOf(Materialize materialize);  // "none", "replace", "append"
-std::string_view NameOf(NetworkAccess network);    // "none", "host"
 
 // What a step may use; never part of what its result depends on.
 struct Limits {
@@ -127,7 +136,7 @@ struct Step {
   std::vector<Import> imports;
   Materialize materialize = Materialize::kNone;
   std::map<std::string, std::string> environment;  // environment variables
-  NetworkAccess network = NetworkAccess::kNone;
+  Network network;
   Limits limits;
   bool operator==(const Step&) const = default;
 };

@@ -66,7 +66,7 @@ ordered_json StepJson(const Pipeline& pipeline, const Plan& plan, const PlannedS
           {"packages", std::move(packages)},
           {"reads", std::move(reads)},
           {"materialize", NameOf(step->materialize)},
-          {"network", NameOf(step->network)},
+          {"network", step->network.text()},
           {"action", NameOf(task.action)},
           {"reason", task.reason},
           {"always_runs", planned.always_runs},

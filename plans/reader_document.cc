@@ -74,8 +74,7 @@ class StepReader {
     step_.materialize =
         OneOf(object_, "materialize",
               std::array{Materialize::kNone, Materialize::kReplace, Materialize::kAppend});
-    step_.network =
-        OneOf(object_, "network", std::array{NetworkAccess::kNone, NetworkAccess::kHost});
+    ReadNetwork();
     if (expectation_ && step_.materialize != Materialize::kNone)
       BadShape("materialize", "is set on an expectation");
     ReadLimits();
@@ -172,6 +171,12 @@ class StepReader {
         BeyondLimit("env", fmt::format("is longer than {} bytes", kMaxEnvironment));
       step_.environment.emplace(name, std::move(text));
     }
+  }
+
+  void ReadNetwork() {
+    const auto network = ParseNetwork(TextMember(object_, "network", kMaxText));
+    if (!network) BadShape("network", "is no network of the protocol");
+    step_.network = *network;
   }
 
   void ReadLimits() {

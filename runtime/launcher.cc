@@ -63,6 +63,27 @@ Error StartError(const SandboxSpec& spec, const Failure& failure) {
   return error;
 }
 
+struct TerminalSocket {
+  UniqueFd ours;
+  UniqueFd theirs;
+};
+
+TerminalSocket MakeTerminalSocket() {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+    ThrowErrno("creating a socket pair");
+  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+// It was sent before the program started.
+UniqueFd ReceiveTerminal(int socket) {
+  char byte;
+  std::vector<UniqueFd> descriptors;
+  if (!ReceiveWithDescriptors(socket, &byte, 1, &descriptors) || descriptors.size() != 1)
+    ThrowErrno("receiving the terminal of a sandbox");
+  return std::move(descriptors.front());
+}
+
 }  // namespace
 
 Sandbox::~Sandbox() {
@@ -229,11 +250,17 @@ Sandbox Launcher::Start(const SandboxRequest& request) {
   sandbox.status_ = std::move(status.read);
   sandbox.lifeline_ = std::move(lifeline.write);
 
+  TerminalSocket terminal;
+  if (spec.terminal.has_value()) terminal = MakeTerminalSocket();
+  const int theirs = terminal.theirs.get();
+
   LaunchHeader header{};
-  std::vector<int> descriptors = {message.get(),          status.write.get(),
-                                  lifeline.read.get(),    sandbox.outcome_.get(),
-                                  request.standard_input, request.standard_output,
-                                  request.standard_error};
+  std::vector<int> descriptors = {message.get(), status.write.get(), lifeline.read.get(),
+                                  sandbox.outcome_.get()};
+  for (const int stream :
+       {request.standard_input, request.standard_output, request.standard_error}) {
+    descriptors.push_back(theirs >= 0 ? theirs : stream);
+  }
   header.has_program = request.program >= 0;
   if (header.has_program) descriptors.push_back(request.program);
   header.files = static_cast<uint32_t>(request.files.size());
@@ -253,7 +280,7 @@ Sandbox Launcher::Start(const SandboxRequest& request) {
     Groups()->Require(spec.limits);
     EnsureProcess();
     if (!SendWithDescriptors(socket_.get(), &header, sizeof header, descriptors) ||
-        !ReceiveReply(socket_.get(), &reply, &sandbox.pidfd_)) {
+        !ReceiveReply(socket_.get(), &reply, &sandbox.pidfd_, &sandbox.listener_)) {
       socket_.reset();  // the next request starts another launcher
       throw Error(Fault::kHost, fmt::format("starting a sandbox for `{}`", spec.argv.front()))
           .Because("the launcher died")
@@ -267,7 +294,9 @@ Sandbox Launcher::Start(const SandboxRequest& request) {
   sandbox.leaf_ = reply.leaf;
   status.write.reset();
   lifeline.read.reset();
+  terminal.theirs.reset();
   sandbox.WaitForStart(spec);
+  if (spec.terminal.has_value()) sandbox.terminal_ = ReceiveTerminal(terminal.ours.get());
   return sandbox;
 }
 

@@ -27,7 +27,7 @@ namespace rundlet::runtime {
 // All descriptors are borrowed for the call of Start.
 struct SandboxRequest {
   const CheckedSpec* spec = nullptr;
-  int standard_input = -1;
+  int standard_input = -1;  // these three not with SandboxSpec::terminal
   int standard_output = -1;
   int standard_error = -1;
   std::vector<int> files = {};   // the program has them as 3, 4, 5, ...
@@ -70,6 +70,13 @@ class Sandbox {
   void Signal(int number) const;
   pid_t pid() const { return pid_; }
   int pidfd() const { return pidfd_.get(); }  // readable once the sandbox has ended
+  // With SandboxSpec::terminal: what a user would sit at. Reading fails with EIO once nobody inside
+  // has it open.
+  int terminal() const { return terminal_.get(); }  // -1: hung up
+  // With Network::kProxied, once.
+  base::UniqueFd TakeListener() { return std::move(listener_); }
+  // Takes the other side away: its programs get HUP, and the end of the terminal when they read.
+  void HangUp() { terminal_.reset(); }
 
  private:
   friend class Launcher;
@@ -83,6 +90,8 @@ class Sandbox {
   base::UniqueFd status_;    // read end of the status pipe
   base::UniqueFd outcome_;   // memory file that init writes
   base::UniqueFd lifeline_;  // while we hold this, the sandbox lives
+  base::UniqueFd terminal_;
+  base::UniqueFd listener_;
   std::shared_ptr<EngineGroups> groups_;
   uint64_t leaf_ = 0;
   bool collected_ = false;

@@ -26,6 +26,8 @@ const char* NameOf(Stage stage) {
       return "entering its root";
     case Stage::kLimits:
       return "setting its session and limits";
+    case Stage::kTerminal:
+      return "opening its terminal";
     case Stage::kRestricted:
       return "restricting where it may write";
     case Stage::kConfined:

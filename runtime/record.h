@@ -25,6 +25,7 @@ enum class Stage : uint32_t {
   kTargets,     // everything mounted below it
   kPivot,       // old root gone
   kLimits,      // session, keyring, rlimits, umask
+  kTerminal,    // a terminal of its own, if it has one
   kRestricted,  // Landlock: where it may write
   kConfined,    // what init and the program may not do any more
   kInit,        // init has started the step's process
@@ -47,7 +48,8 @@ struct Failure {
   uint32_t index;  // of the mount in the plan; of the controller (kGroups); else 0
 };
 
-// What the launcher answers to one request. The pidfd travels along when `pid` > 0.
+// What the launcher answers to one request. When `pid` > 0 the pidfd travels along, and the
+// listener of a proxied network.
 struct LaunchReply {
   int32_t pid;
   Failure failure;  // when pid <= 0

@@ -1,5 +1,6 @@
 #include "runtime/sandbox_spec.h"
 
+#include <algorithm>
 #include <climits>
 
 #include "base/error.h"
@@ -112,6 +113,15 @@ void CheckMounts(const MountPlan& plan) {
   }
 }
 
+void CheckTerminal(const SandboxSpec& spec) {
+  if (!spec.terminal.has_value()) return;
+  const auto& mounts = spec.mounts.mounts;
+  const bool with_devices = std::any_of(mounts.begin(), mounts.end(), [](const Mount& mount) {
+    return std::holds_alternative<Devices>(mount.source);
+  });
+  if (!with_devices) Refuse("a terminal", "there are no devices at `/dev`, of which it is one");
+}
+
 void CheckIds(const SandboxSpec& spec) {
   const IdRange& ids = spec.ids;
   if (ids.base < 65'536 || ids.count == 0 || ids.count > 65'536 ||
@@ -182,6 +192,7 @@ void CheckLimits(const Limits& limits) {
 
 CheckedSpec CheckSpec(SandboxSpec spec) {
   CheckMounts(spec.mounts);
+  CheckTerminal(spec);
   CheckIds(spec);
   CheckCommand(spec);
   CheckInsidePath(fmt::format("working directory `{}`", spec.cwd), spec.cwd);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,13 +24,24 @@ struct IdRange {
 
 enum class Network {
   kNone,  // a namespace of its own with loopback up
+  // As kNone, with a socket that listens at kProxyPort of its loopback; Sandbox::TakeListener gives
+  // it to whoever is to serve there.
+  kProxied,
   kHost,  // the host's; only when asked for, and for resolving and fetching
 };
+
+inline constexpr uint16_t kProxyPort = 3128;  // Network::kProxied
 
 enum class Privilege {
   kNone,      // no capability in any set
   kUnpacker,  // root of its own user namespace with the capabilities that writing a layer's owners
               // and modes needs
+};
+
+struct TerminalSize {
+  uint16_t rows = 24;
+  uint16_t columns = 80;
+  bool operator==(const TerminalSize&) const = default;
 };
 
 struct SandboxSpec {
@@ -49,6 +61,9 @@ struct SandboxSpec {
   // The program is an open descriptor of the host (a worker), not a path inside:
   // SandboxRequest::program.
   bool program_by_descriptor = false;
+  // The program's standard streams are a terminal of the sandbox's own, which it controls;
+  // Sandbox::terminal is its other side. At first of this size.
+  std::optional<TerminalSize> terminal;
   bool operator==(const SandboxSpec&) const = default;
 };
 

@@ -53,14 +53,18 @@ void serialize(Archive& archive, Limits& limits) {
   archive(limits.memory, limits.cpus, limits.pids);
 }
 template <class Archive>
+void serialize(Archive& archive, TerminalSize& size) {
+  archive(size.rows, size.columns);
+}
+template <class Archive>
 void serialize(Archive& archive, SandboxSpec& spec) {
   archive(spec.hostname, spec.mounts.mounts, spec.argv, spec.environment, spec.cwd, spec.ids,
           spec.uid, spec.gid, spec.network, spec.privilege, spec.scratch_bytes, spec.limits,
-          spec.program_by_descriptor);
+          spec.program_by_descriptor, spec.terminal);
 }
 
 namespace {
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 }
 
 std::string EncodeSpec(const CheckedSpec& spec) {

@@ -88,12 +88,13 @@ bool ReceiveWithDescriptors(int socket, void* bytes, size_t size,
          (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) == 0;
 }
 
-bool ReceiveReply(int socket, LaunchReply* reply, UniqueFd* pidfd) {
+bool ReceiveReply(int socket, LaunchReply* reply, UniqueFd* pidfd, UniqueFd* listener) {
   std::vector<UniqueFd> descriptors;
   if (!ReceiveWithDescriptors(socket, reply, sizeof *reply, &descriptors)) return false;
   if (reply->pid <= 0) return true;
-  if (descriptors.size() != 1) return false;
+  if (descriptors.empty() || descriptors.size() > 2) return false;
   *pidfd = std::move(descriptors.front());
+  if (descriptors.size() == 2) *listener = std::move(descriptors.back());
   return true;
 }
 

@@ -34,7 +34,9 @@ GroupsHeader PackKinds(const std::vector<GroupKind>& kinds);
 std::vector<GroupKind> UnpackKinds(const GroupsHeader& header);
 
 // Descriptors in order: spec (memory file), status pipe, lifeline, outcome file, standard input,
-// output, error, the program if any, files, mounts.
+// output, error, the program if any, files, mounts. For a program with a terminal of its own, the
+// place of each standard stream is taken by a socket: by it the child sends the terminal's other
+// side (one byte with the descriptor).
 struct LaunchHeader {
   uint32_t has_program;
   uint32_t files;
@@ -49,6 +51,7 @@ bool SendWithDescriptors(int socket, const void* bytes, size_t size,
 // Receives one message of exactly `size` bytes. False at the end of file.
 bool ReceiveWithDescriptors(int socket, void* bytes, size_t size,
                             std::vector<base::UniqueFd>* descriptors);
-bool ReceiveReply(int socket, LaunchReply* reply, base::UniqueFd* pidfd);
+// `listener` is set when there is one.
+bool ReceiveReply(int socket, LaunchReply* reply, base::UniqueFd* pidfd, base::UniqueFd* listener);
 
 }  // namespace rundlet::runtime

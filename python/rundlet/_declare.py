@@ -122,14 +122,19 @@ def env(**variables: str) -> Callable[[Function], Function]:
     return _unchanged
 
 
-def network(level: Network) -> Callable[[Function], Function]:
-    """Say what a step may reach: `"none"` (the default) or `"host"`, everything the host can.
+def network(
+    level: Network | None = None, *, allow: Sequence[str] | None = None
+) -> Callable[[Function], Function]:
+    """Say what a step may reach.
 
-    >>> @network("host")
+    `"none"` (the default), `"host"`, everything the host can; or `allow`, a few hosts by https
+    alone, with their ports. Whoever may reach a host may also send data to it.
+
+    >>> @network(allow=["api.example.com:443"])
     ... def step():
     ...     pass
     """
-    _values.check_choice("network", level, _values.NETWORK)
+    _values.network_text(level, allow)
     return _unchanged
 
 

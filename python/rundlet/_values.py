@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 MATERIALIZE = ("none", "replace", "append")
 NETWORK = ("none", "host")
+MAX_HOSTS = 256
 MAX_RETRIES = 100
 MAX_PIDS = 1 << 22  # of the kernel
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
+# The last label does not begin with a digit: that would be an address.
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+_HOST_PORT = re.compile(rf"(?:{_LABEL}\.)*(?![0-9]){_LABEL}:[0-9]{{1,5}}\Z")
 _VERSION = re.compile(r"3\.\d{1,2}\Z")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]*\])?")
 _REQUIREMENT = re.compile(_DISTRIBUTION.pattern + r"\s*(?:[<>=!~;@(].*)?\Z")
@@ -57,6 +61,31 @@ def check_choice(what: str, value: object, choices: tuple[str, ...]) -> str:
             f"`{what}` must be one of {', '.join(map(repr, choices))}, not {value!r}"
         )
     return value
+
+
+def network_text(level: object, allow: object) -> str:
+    """What a step may reach, as one text.
+
+    >>> network_text(None, ["pypi.org:443"])
+    'allow=pypi.org:443'
+    """
+    if allow is None:
+        return check_choice("network", level, NETWORK)
+    if level is not None:
+        raise DeclarationError("`network` takes a level or `allow`, not both")
+    if not isinstance(allow, (list, tuple)) or not 0 < len(allow) <= MAX_HOSTS:
+        raise DeclarationError(f"`allow` must be a list of 1 to {MAX_HOSTS} hosts, not {allow!r}")
+    return "allow=" + ",".join(sorted({_host_port(item) for item in allow}))
+
+
+def _host_port(value: object) -> str:
+    if isinstance(value, str) and _HOST_PORT.match(value):
+        host, port = value.lower().split(":")
+        if len(host) <= 253 and 0 < int(port) < 1 << 16:
+            return f"{host}:{int(port)}"
+    raise DeclarationError(
+        f"`allow` takes names with a port such as 'api.example.com:443', not {value!r}"
+    )
 
 
 def check_version(value: object) -> str:

@@ -21,7 +21,7 @@ _SIGNATURES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "python": (("version",), ("version", "pip", "image")),
     "resources": ((), ("cpus", "memory", "pids", "disk", "timeout", "retries")),
     "env": ((), ()),
-    "network": (("level",), ("level",)),
+    "network": (("level",), ("level", "allow")),
     "Model": (("name",), ("name", "columns", "filter")),
     "Parameter": (("name",), ("name",)),
 }
@@ -108,8 +108,8 @@ class Declaration:
         elif member == "env":
             self.values["env"] = _values.check_env(given)
         elif member == "network":
-            level = _values.check_choice("network", given.get("level"), _values.NETWORK)
-            self.values["network"] = level
+            text = _values.network_text(given.get("level"), given.get("allow"))
+            self.values["network"] = text
 
     def _add_kind(self, member: str, given: dict[str, Any], decorator: ast.Call) -> None:
         if self.kind is not None:

@@ -20,11 +20,17 @@ constexpr size_t kRequestLimit = size_t{64} << 20;
 constexpr int64_t kProgressInterval = 50'000'000;  // nanoseconds
 
 constexpr std::array kCommands = {
-    Command{"unpack-layer", UnpackLayer},   Command{"split-archive", SplitArchive},
-    Command{"read-image", ReadImage},       Command{"hash-tree", HashTree},
-    Command{"install-wheel", InstallWheel}, Command{"fetch", Fetch},
-    Command{"find-in-index", FindInIndex},  Command{"parse-toml", ParseToml},
-    Command{"registry-get", RegistryGet},   Command{"list-libraries", ListLibraries},
+    Command{"unpack-layer", UnpackLayer},
+    Command{"split-archive", SplitArchive},
+    Command{"read-image", ReadImage},
+    Command{"hash-tree", HashTree},
+    Command{"install-wheel", InstallWheel},
+    Command{"fetch", Fetch},
+    Command{"find-in-index", FindInIndex},
+    Command{"parse-toml", ParseToml},
+    Command{"proxy", Proxy},
+    Command{"registry-get", RegistryGet},
+    Command{"list-libraries", ListLibraries},
 };
 
 void PrintLine(const nlohmann::json& document) {

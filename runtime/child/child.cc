@@ -111,6 +111,7 @@ void RunChild(Prepared& prepared) {
   BecomeRoot(prepared);
   MountTree(prepared);
   SetLimits(prepared);
+  if (prepared.terminal != nullptr) OpenTerminal(prepared);
   RestrictWrites(prepared);
   Confine(prepared);
   const pid_t program = fork();

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "runtime/record.h"
+#include "runtime/sandbox_spec.h"
 
 namespace rundlet::runtime {
 
@@ -59,6 +60,9 @@ struct Prepared {
   Keeps keeps;
   uint32_t pids;
   int program;  // -1: by path
+  // Of the terminal the program is to have; null: none. Then standard[0] is at first the socket by
+  // which its other side is sent.
+  const TerminalSize* terminal;
   int standard[3];
   const int* files;
   size_t file_count;

@@ -55,6 +55,7 @@ void EnterDirectory(Prepared& prepared) {
 
 void RunProgram(Prepared& prepared) {
   if (!ArrangeDescriptors(prepared)) Fail(prepared, Stage::kPrivileges, errno);
+  if (prepared.terminal != nullptr) ControlTerminal(prepared);
   GiveUpPrivileges(prepared);
   EnterDirectory(prepared);
   sigset_t none;

@@ -41,6 +41,7 @@ uint64_t Namespaces() {
 struct Started {
   LaunchReply reply{};
   UniqueFd pidfd;
+  UniqueFd listener;  // Network::kProxied
   // Taking it down waits for the kernel (umount): after the reply.
   std::unique_ptr<Preparation> preparation;
 };
@@ -48,6 +49,7 @@ struct Started {
 Started Refused(Stage stage, int error_number, uint32_t index = 0) {
   return {.reply = {.pid = -1, .failure = {stage, error_number, index}, .leaf = 0},
           .pidfd = {},
+          .listener = {},
           .preparation = {}};
 }
 
@@ -74,6 +76,7 @@ Started Clone(Preparation& preparation, const SandboxSpec& spec, Leaves& leaves)
   if (pid < 0) return Refused(Stage::kCloned, errno);
   Started started{.reply = {.pid = pid, .failure = {}, .leaf = leaves.number()},
                   .pidfd = UniqueFd(pidfd),
+                  .listener = {},
                   .preparation = {}};
   // The engine is its parent: it gets the pidfd and reaps it, and the reason on the status pipe.
   const auto fail = [&](Failure failure) {
@@ -128,11 +131,14 @@ Started StartSandbox(Kept& kept, const LaunchHeader& header, std::vector<UniqueF
         int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
     Reach(record, Stage::kMounts);
     kept.networks.EnterFor(spec.network);
+    UniqueFd listener;
+    if (spec.network == Network::kProxied) listener = kept.networks.Listen();
     Reach(record, Stage::kNetwork);
     kept.leaves.EnterFor(spec.limits);
     Reach(record, Stage::kGroups);
     Started started = Clone(*preparation, spec, kept.leaves);
     kept.networks.GivenAway();
+    started.listener = std::move(listener);
     started.preparation = std::move(preparation);
     return started;
   } catch (const MountFailure& failure) {
@@ -171,7 +177,10 @@ void Serve() {
     if (descriptors.size() < kFixedDescriptors) return;
     const Started started = StartSandbox(kept, header, std::move(descriptors));
     std::vector<int> answer;
-    if (started.pidfd.valid()) answer.push_back(started.pidfd.get());
+    if (started.pidfd.valid()) {
+      answer.push_back(started.pidfd.get());
+      if (started.listener.valid()) answer.push_back(started.listener.get());
+    }
     if (!SendWithDescriptors(kLauncherSocket, &started.reply, sizeof started.reply, answer)) return;
     if (header.last != 0) return;
     // First what the sandbox does not wait for: both it and umount then wait for the kernel's RCU.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@ NetworkNamespaces::NetworkNamespaces() : host_(base::OpenHostPath("/proc/self/ns
 void NetworkNamespaces::EnterFor(Network network) {
   switch (network) {
     case Network::kNone:
+    case Network::kProxied:
       if (!fresh_) MoveToFresh();
       return;
     case Network::kHost:
@@ -37,6 +39,20 @@ void NetworkNamespaces::PrepareNext() noexcept {
   } catch (const base::Error&) {
     // For instance too many namespaces for now: not an error unless a sandbox needs one.
   }
+}
+
+UniqueFd NetworkNamespaces::Listen() const {
+  UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(kProxyPort);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (!listener.valid() ||
+      bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
+      listen(listener.get(), SOMAXCONN) < 0) {
+    ThrowErrno("listening on a sandbox's loopback");
+  }
+  return listener;
 }
 
 void NetworkNamespaces::MoveToFresh() {

@@ -19,6 +19,8 @@ class NetworkNamespaces {
   void EnterFor(Network network);
   // The namespace the caller is in now belongs to a sandbox.
   void GivenAway() { fresh_ = false; }
+  // A socket that listens in the namespace that was entered for kProxied. Throws base::Error.
+  base::UniqueFd Listen() const;
   // Moves on to a fresh one if the current one is given away. When that fails, EnterFor tries again
   // and reports it.
   void PrepareNext() noexcept;

@@ -165,6 +165,7 @@ Preparation::Preparation(MountCache& cache, const SandboxSpec& spec, std::vector
   record_.pids = spec.limits.pids.value_or(kDefaultPids);
   record_.scratch = scratch_.get();
   record_.program = -1;
+  record_.terminal = spec.terminal.has_value() ? &*spec.terminal : nullptr;
 }
 
 Preparation::~Preparation() {

@@ -15,50 +15,18 @@
 #include "base/fs.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "cli/command_options.h"
 #include "cli/interrupt.h"
-#include "cli/limit_options.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 
 namespace rundlet::cli {
 namespace {
 
-constexpr int kRundletFailed = 125;
-
 struct ExecArguments {
-  std::string image;
-  engine::RequirementSources requirements;
-  std::vector<std::string> requirement_files;
-  bool writable_environment = false;
-  std::vector<std::string> mounts;
-  std::vector<std::string> environment;
-  std::string cwd;
-  bool upgrade = false;
-  LimitOptions limits;
+  CommandOptions options;
   std::vector<std::string> command;
 };
-
-[[noreturn]] void Refuse(const std::string& option, const std::string& why) {
-  throw base::Error(base::Fault::kInvalid, fmt::format("reading `{}`", option)).Because(why);
-}
-
-// SRC:DST[:ro|rw]; the source is opened here, with the rights of whoever runs this.
-engine::UserMount ParseMount(const std::string& text) {
-  const std::vector<std::string> parts = base::Split(text, ':');
-  const bool with_mode = parts.size() == 3 && (parts[2] == "ro" || parts[2] == "rw");
-  if (parts.size() != 2 && !with_mode)
-    Refuse("--mount " + text, "it is not of the form SRC:DST[:ro|rw]");
-  return {.source = base::OpenHostPath(parts[0], O_PATH),
-          .target = parts[1],
-          .writable = with_mode && parts[2] == "rw"};
-}
-
-std::pair<std::string, std::string> ParseVariable(const std::string& text) {
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0)
-    Refuse("--env " + text, "it is not of the form NAME=VALUE");
-  return {text.substr(0, equals), text.substr(equals + 1)};
-}
 
 // A command that names a Python file of this host, which is opened with the rights of whoever runs
 // this.
@@ -87,33 +55,16 @@ void PrintTimings(const engine::ExecOutcome& outcome) {
 }
 
 int RunExec(const ExecArguments& arguments, const Context& context) {
-  engine::ExecRequest request = {.image = arguments.image,
-                                 .requirements = arguments.requirements,
-                                 .writable_environment = arguments.writable_environment,
-                                 .upgrade = arguments.upgrade,
-                                 .script = FindScript(arguments.command.front()),
-                                 .command = arguments.command,
-                                 .environment = {},
-                                 .cwd = arguments.cwd,
-                                 .mounts = {},
-                                 .limits = ParseLimits(arguments.limits)};
-  for (const std::string& file : arguments.requirement_files)
-    request.requirements.texts.push_back("-r " + file);
-  for (const std::string& mount : arguments.mounts) request.mounts.push_back(ParseMount(mount));
-  for (const std::string& variable : arguments.environment)
-    request.environment.push_back(ParseVariable(variable));
+  engine::CommandRequest request = arguments.options.Request();
+  request.script = FindScript(arguments.command.front());
+  request.command = arguments.command;
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   Progress progress(context.options);
   engine::EventBus events(progress.Sink());
   const engine::ExecOutcome outcome =
       engine::Exec(*engine, std::move(request), events, &Interrupted(), InterruptDescriptor());
   if (context.options.timings) PrintTimings(outcome);
-  if (outcome.limit.has_value()) {
-    const base::Error error =
-        base::Error(base::Fault::kStep, fmt::format("running `{}`", arguments.command.front()))
-            .Because(*outcome.limit);
-    std::fputs(error.Render().c_str(), stderr);
-  }
+  ReportLimit(arguments.command.front(), outcome);
   return outcome.exit_code;
 }
 
@@ -122,45 +73,13 @@ int RunExec(const ExecArguments& arguments, const Context& context) {
 void AddExec(CLI::App& program, Context& context) {
   auto* command = program.add_subcommand("exec", "Run one command in a sandbox");
   const auto arguments = std::make_shared<ExecArguments>();
-  command->add_option("--image", arguments->image, "Image to run in (default: the only one)");
-  command
-      ->add_option("--with", arguments->requirements.texts,
-                   "Package requirement, such as 'pandas==2.2.3', or a wheel; may be repeated")
-      ->allow_extra_args(false);
-  command
-      ->add_option("-r,--requirements", arguments->requirement_files,
-                   "requirements.txt, pylock.toml or pyproject.toml[:GROUP]; may be repeated")
-      ->allow_extra_args(false);
-  command
-      ->add_option("--prefer", arguments->requirements.preferred,
-                   "Package whose files win where two bring the same; may be repeated")
-      ->allow_extra_args(false);
-  command->add_flag("--writable-env", arguments->writable_environment,
-                    "Let the command write to /env; what it writes is dropped at the end");
-  command->add_option("--mount", arguments->mounts, "Host file or directory: SRC:DST[:ro|rw]")
-      ->allow_extra_args(false);
-  command->add_option("--env", arguments->environment, "Environment variable: NAME=VALUE")
-      ->allow_extra_args(false);
-  command->add_option("--cwd", arguments->cwd, "Working directory inside");
-  AddLimitOptions(*command, arguments->limits);
-  command->add_flag("--upgrade", arguments->upgrade, "Resolve the packages again");
+  AddCommandOptions(*command, arguments->options);
   command
       ->add_option("command", arguments->command,
                    "Command and its arguments, after --; or a Python script of this host")
       ->required();
   command->callback([arguments, &context] {
-    // The child's own code is passed through; what rundlet itself has to say is told apart by 125.
-    try {
-      context.exit_code = RunExec(*arguments, context);
-    } catch (const base::Cancelled&) {
-      throw;
-    } catch (const runtime::ProgramError& error) {
-      std::fputs(error.Render().c_str(), stderr);
-      context.exit_code = error.exit_code();
-    } catch (const base::Error& error) {
-      std::fputs(error.Render().c_str(), stderr);
-      context.exit_code = kRundletFailed;
-    }
+    context.exit_code = WithCommandCodes([&] { return RunExec(*arguments, context); });
   });
 }
 

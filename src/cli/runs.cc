@@ -30,7 +30,8 @@ ordered_json ToJson(const engine::RunRecord& run) {
                      {"cpu_seconds", step.cpu_seconds},
                      {"peak_memory_bytes", step.peak_memory},
                      {"rows", step.rows.has_value() ? ordered_json(*step.rows) : ordered_json()},
-                     {"message", step.message}});
+                     {"message", step.message},
+                     {"network", step.network}});
   }
   return {{"id", run.id},
           {"project", run.project},
@@ -83,6 +84,9 @@ void Show(const std::string& id, const Context& context) {
                   step.peak_memory > 0 ? base::HumanBytes(step.peak_memory) : ""});
   }
   fmt::print("{}", table.Render());
+  for (const engine::StepRecord& step : run.steps) {
+    if (step.network != "none") fmt::print("`{}` had network {}\n", step.name, step.network);
+  }
   for (const engine::StepRecord& step : run.steps) {
     if (step.result == "failed") fmt::print("\n{}", step.message);
   }

@@ -68,6 +68,7 @@ CapturedOutcome RunCaptured(runtime::Launcher& launcher, runtime::SandboxRequest
   runtime::Sandbox sandbox = launcher.Start(request);
   output.write.reset();
   errors.write.reset();
+  if (sinks.started) sinks.started(sandbox);
   LineReader out(std::move(output.read), sinks.standard_output, sinks.line_limit);
   LineReader err(std::move(errors.read), sinks.standard_error, sinks.line_limit);
   const int64_t deadline =

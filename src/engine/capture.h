@@ -18,6 +18,7 @@ using LineCallback = std::function<void(std::string_view)>;
 struct OutputSinks {
   LineCallback standard_output = {};
   LineCallback standard_error = {};
+  std::function<void(runtime::Sandbox&)> started = {};
   size_t line_limit = 1 << 16;         // bytes
   std::optional<double> timeout = {};  // seconds; then TERM, a grace period, KILL
 };

@@ -12,6 +12,14 @@
 #include "runtime/launcher.h"
 
 namespace rundlet::engine {
+namespace {
+
+void AddIfThere(HandedMounts& handed, const std::string& path, const std::string& target) {
+  const base::UniqueFd fd(open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (fd.valid()) handed.Add(fd.get(), target);
+}
+
+}  // namespace
 
 void HandedMounts::Add(int fd, const std::string& target, bool writable) {
   mounts.push_back(
@@ -26,12 +34,13 @@ std::vector<int> HandedMounts::numbers() const {
 }
 
 void AddNetworkFiles(HandedMounts& handed, const Config& config) {
-  const auto add = [&handed](const std::string& path, const std::string& target) {
-    const base::UniqueFd fd(open(path.c_str(), O_PATH | O_CLOEXEC));
-    if (fd.valid()) handed.Add(fd.get(), target);
-  };
-  for (const char* path : {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"}) add(path, path);
-  add(config.ca_bundle, kBundleInside);
+  for (const char* path : {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"})
+    AddIfThere(handed, path, path);
+  AddBundle(handed, config);
+}
+
+void AddBundle(HandedMounts& handed, const Config& config) {
+  AddIfThere(handed, config.ca_bundle, kBundleInside);
 }
 
 std::vector<runtime::Mount> WorkerRoot(HandedMounts& handed) {

@@ -27,6 +27,9 @@ inline constexpr const char* kBundleInside = "/etc/ssl/certs/ca-certificates.crt
 // /etc/resolv.conf, hosts, nsswitch.conf and the CA bundle of the host; absent ones are left out.
 void AddNetworkFiles(HandedMounts& handed, const Config& config);
 
+// The CA bundle alone.
+void AddBundle(HandedMounts& handed, const Config& config);
+
 // The root of a worker: the host's /usr, read-only, and nothing else of the host.
 std::vector<runtime::Mount> WorkerRoot(HandedMounts& handed);
 

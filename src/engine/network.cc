@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 
+#include <utility>
+
+#include "base/error.h"
 #include "base/text.h"
 
 namespace rundlet::engine {
@@ -13,10 +16,22 @@ Network::Network(const Config& config, const std::string& url)
   for (const std::string& host : base::Split(config.no_proxy, ',')) {
     if (!base::Trim(host).empty()) settings_.no_proxy.emplace_back(base::Trim(host));
   }
-  settings_.private_hosts = {rootfs::UrlHost(url)};
+  settings_.private_hosts = PrivateHosts(config);
+  settings_.private_hosts.push_back(rootfs::UrlHost(url));
+}
+
+std::vector<std::string> PrivateHosts(const Config& config) {
+  std::vector<std::string> hosts;
   for (const std::string& host : base::Split(config.private_hosts, ',')) {
-    if (!base::Trim(host).empty()) settings_.private_hosts.emplace_back(base::Trim(host));
+    if (!base::Trim(host).empty()) hosts.emplace_back(base::Trim(host));
   }
+  return hosts;
+}
+
+void RequireNetwork(const Config& config, std::string attempted) {
+  if (!config.offline) return;
+  throw base::Error(base::Fault::kHost, std::move(attempted))
+      .Because("it needs the network, and rundlet is to be offline (`--offline`, RUNDLET_OFFLINE)");
 }
 
 }  // namespace rundlet::engine

@@ -2,12 +2,17 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "engine/config.h"
 #include "rootfs/fetch.h"
 
 namespace rundlet::engine {
+
+// Throws base::Error (kHost) when the administrator says that there is no network; `attempted` is
+// what was to be done with it.
+void RequireNetwork(const Config& config, std::string attempted);
 
 class Network {
  public:
@@ -19,5 +24,8 @@ class Network {
   base::UniqueFd bundle_;
   rootfs::NetworkSettings settings_;
 };
+
+// Hosts that the administrator says may have inner addresses.
+std::vector<std::string> PrivateHosts(const Config& config);
 
 }  // namespace rundlet::engine

@@ -219,6 +219,7 @@ class PipelineRun {
     }
     StepRecord record = {
         .name = LabelOf(task), .kind = std::string(plans::NameOf(task.kind)), .result = "done"};
+    record.network = NetworkOf(task).text();
     try {
       Report(events_, NameFor(task), record.kind, [&](Event& finished) {
         StepUsage usage;
@@ -323,7 +324,7 @@ class PipelineRun {
     const rootfs::Lock& lock = UsesEngineEnvironment(task.kind)
                                    ? planned_.engine_locks.at(task.image)
                                    : planned_.locks.at(task.step);
-    const ReadyEnvironment ready = ComposeEnvironment(engine_, image, lock);
+    const ReadyEnvironment ready = ComposeEnvironment(engine_, image, lock, cancel_);
     StepTask step = BaseTask(id, attempt, ready);
     switch (task.kind) {
       case TaskKind::kFetch:
@@ -352,6 +353,13 @@ class PipelineRun {
     };
   }
 
+  // Of the user's code; what rundlet does for it has none.
+  plans::Network NetworkOf(const Task& task) const {
+    const bool of_user = task.kind == TaskKind::kPython || task.kind == TaskKind::kSql ||
+                         task.kind == TaskKind::kExpect;
+    return of_user ? FindStep(planned_.pipeline, task.step)->network : plans::Network{};
+  }
+
   StepResult RunUserStep(const Task& task, StepTask run, StepUsage& usage) {
     const plans::Step& step = *FindStep(planned_.pipeline, task.step);
     run.kind =
@@ -376,7 +384,7 @@ class PipelineRun {
     run.output =
         step.kind == plans::StepKind::kExpectation ? StepOutput::kNone : StepOutput::kTable;
     for (const auto& [name, value] : step.environment) run.variables.emplace_back(name, value);
-    run.host_network = step.network == plans::NetworkAccess::kHost;
+    run.network = NetworkOf(task);
     run.limits = LimitsOf(step);
     StepResult result = RunStep(engine_, run, LogOf(task), cancel_, usage);
     if (step.kind == plans::StepKind::kExpectation && !result.held.value_or(false)) {

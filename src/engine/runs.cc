@@ -46,7 +46,8 @@ json ToJson(const RunRecord& run) {
                      {"cpu_seconds", step.cpu_seconds},
                      {"peak_memory", step.peak_memory},
                      {"rows", step.rows.has_value() ? json(*step.rows) : json()},
-                     {"message", step.message}});
+                     {"message", step.message},
+                     {"network", step.network}});
   }
   return {{"version", 1},
           {"id", run.id},
@@ -79,6 +80,7 @@ RunRecord FromJson(const json& document) {
     record.peak_memory = step.at("peak_memory");
     if (!step.at("rows").is_null()) record.rows = step.at("rows").get<uint64_t>();
     record.message = step.at("message");
+    record.network = step.value("network", "none");  // likewise
     run.steps.push_back(std::move(record));
   }
   return run;

@@ -24,7 +24,8 @@ struct StepRecord {
   double cpu_seconds = 0;    // of all processors
   uint64_t peak_memory = 0;  // bytes, of all its processes at once
   std::optional<uint64_t> rows = {};
-  std::string message = {};  // the error, or why it was skipped
+  std::string message = {};      // the error, or why it was skipped
+  std::string network = "none";  // what it might reach: plans::Network
 };
 
 struct RunRecord {

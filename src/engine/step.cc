@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "engine/host_files.h"
 #include "engine/image_sandbox.h"
+#include "engine/sandbox_network.h"
 
 namespace rundlet::engine {
 namespace {
@@ -98,7 +99,7 @@ runtime::SandboxSpec SpecFor(Engine& engine, const ImageSandbox& sandbox, const 
                  fmt::format("/rundlet/in/{}/{}.{}", task.source->table, i, task.source->format));
     }
   }
-  if (task.host_network) AddNetworkFiles(handed, engine.config());
+  ApplyNetwork(engine, task.network, spec, handed);
   mounts.push_back(rootfs::EnvironmentMount(*task.environment));
   mounts.push_back({"/rundlet/out", runtime::StorePath{task.out, true, true}});
   if (!task.project.empty()) mounts.push_back({"/work", runtime::StorePath{task.project}});
@@ -112,10 +113,8 @@ runtime::SandboxSpec SpecFor(Engine& engine, const ImageSandbox& sandbox, const 
   SetThreads(spec, engine.config().cores);
   ApplyLimits(task.limits, spec);
   for (const auto& [name, value] : task.variables) SetVariable(spec, name, value);
-  if (task.host_network) SetVariable(spec, "SSL_CERT_FILE", kBundleInside);
   spec.argv = {"/env/bin/python", "-B", "/rundlet/python/rundlet_runner"};
   spec.cwd = "/work";
-  spec.network = task.host_network ? runtime::Network::kHost : runtime::Network::kNone;
   spec.uid = kStepUser;
   spec.gid = kStepUser;
   return spec;
@@ -235,10 +234,20 @@ StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log
     table = NewTable(task.label);
     files.push_back(table.get());
   }
+  std::optional<runtime::Sandbox> proxy;
   const CapturedOutcome outcome = RunCaptured(
       engine.launcher(),
       {.spec = &checked, .standard_input = input.get(), .files = files, .mounts = handed.numbers()},
-      {.standard_output = log, .standard_error = log, .timeout = task.limits.timeout}, cancel);
+      {.standard_output = log,
+       .standard_error = log,
+       .started =
+           [&](runtime::Sandbox& running) {
+             if (auto made = StartProxy(engine, task.network, running))
+               proxy.emplace(*std::move(made));
+           },
+       .timeout = task.limits.timeout},
+      cancel);
+  proxy.reset();
   usage = {.peak_memory = outcome.peak_memory,
            .cpu_time = outcome.user_time + outcome.system_time,
            .duration = std::chrono::steady_clock::now() - begin};

@@ -15,6 +15,7 @@
 #include "engine/capture.h"
 #include "engine/engine.h"
 #include "engine/wanted_limits.h"
+#include "plans/network.h"
 #include "rootfs/environment.h"
 #include "rootfs/image.h"
 
@@ -58,7 +59,7 @@ struct StepTask {
   StepOutput output = StepOutput::kNone;
   unsigned limit = 10;  // rows of the preview
   std::vector<std::pair<std::string, std::string>> variables = {};
-  bool host_network = false;
+  plans::Network network = {};
   WantedLimits limits = {};  // checked
 };
 

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "engine/capture.h"
 #include "engine/host_files.h"
+#include "engine/network.h"
 
 namespace rundlet::engine {
 namespace {
@@ -100,10 +101,9 @@ WorkerRunner::WorkerRunner(const Config& config, const std::string& program,
                            runtime::Launcher& launcher)
     : config_(config), program_(base::OpenHostPath(program, O_PATH)), launcher_(launcher) {}
 
-std::string WorkerRunner::Run(const rootfs::WorkerJob& job,
-                              const rootfs::ProgressCallback& progress,
-                              const base::CancelToken* cancel) {
-  HandedMounts handed;
+runtime::CheckedSpec WorkerRunner::SpecFor(const rootfs::WorkerJob& job,
+                                           HandedMounts& handed) const {
+  if (job.network == runtime::Network::kHost) RequireNetwork(config_, "downloading");
   runtime::SandboxSpec spec;
   spec.hostname = "worker";
   spec.mounts.mounts = WorkerRoot(handed);
@@ -120,8 +120,28 @@ std::string WorkerRunner::Run(const rootfs::WorkerJob& job,
   spec.network = job.network;
   spec.privilege = job.privilege;
   spec.program_by_descriptor = true;
-  const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
+  return runtime::CheckSpec(std::move(spec));
+}
 
+runtime::Sandbox WorkerRunner::Start(const rootfs::WorkerJob& job) {
+  HandedMounts handed;
+  const runtime::CheckedSpec checked = SpecFor(job, handed);
+  const base::UniqueFd request = base::MemoryFile("rundlet-request", job.request);
+  const base::UniqueFd null = base::OpenHostPath("/dev/null", O_WRONLY);
+  return launcher_.Start({.spec = &checked,
+                          .standard_input = request.get(),
+                          .standard_output = null.get(),
+                          .standard_error = null.get(),
+                          .files = job.files,
+                          .mounts = handed.numbers(),
+                          .program = program_.get()});
+}
+
+std::string WorkerRunner::Run(const rootfs::WorkerJob& job,
+                              const rootfs::ProgressCallback& progress,
+                              const base::CancelToken* cancel) {
+  HandedMounts handed;
+  const runtime::CheckedSpec checked = SpecFor(job, handed);
   const base::UniqueFd request = base::MemoryFile("rundlet-request", job.request);
   Conversation conversation(job, progress);
   Tail errors(kErrorTail);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/config.h"
+#include "engine/host_files.h"
 #include "rootfs/worker_client.h"
 #include "runtime/launcher.h"
 
@@ -15,8 +16,12 @@ class WorkerRunner : public rootfs::WorkerClient {
 
   std::string Run(const rootfs::WorkerJob& job, const rootfs::ProgressCallback& progress,
                   const base::CancelToken* cancel) override;
+  // A worker that serves until it is destroyed; what it says is lost.
+  runtime::Sandbox Start(const rootfs::WorkerJob& job);
 
  private:
+  runtime::CheckedSpec SpecFor(const rootfs::WorkerJob& job, HandedMounts& handed) const;
+
   const Config& config_;
   base::UniqueFd program_;
   runtime::Launcher& launcher_;

@@ -38,6 +38,7 @@ def test_decorators_return_the_function():
         rundlet.resources(cpus=1),
         rundlet.env(A="b"),
         rundlet.network("host"),
+        rundlet.network(allow=["api.example.com:443"]),
     ):
         assert decorator(function) is function
 
@@ -60,6 +61,13 @@ def test_decorators_return_the_function():
         lambda: rundlet.resources(retries=-1),
         lambda: rundlet.env(A=1),
         lambda: rundlet.network("all"),
+        lambda: rundlet.network(),
+        lambda: rundlet.network("none", allow=["a:1"]),
+        lambda: rundlet.network(allow="a:1"),
+        lambda: rundlet.network(allow=[]),
+        lambda: rundlet.network(allow=["a"]),
+        lambda: rundlet.network(allow=["127.0.0.1:443"]),
+        lambda: rundlet.network(allow=["a:65536"]),
         lambda: rundlet.Model("a-b"),
         lambda: rundlet.Model("a", columns=[]),
         lambda: rundlet.Model("a", filter=""),
@@ -90,6 +98,12 @@ def test_an_input_that_was_not_passed_says_so():
 )
 def test_requirements(pip, expected):
     assert _values.requirements(pip) == expected
+
+
+def test_a_network_is_one_text():
+    assert _values.network_text("host", None) == "host"
+    hosts = ["b.example:443", "A.Example:0443", "b.example:443"]
+    assert _values.network_text(None, hosts) == "allow=a.example:443,b.example:443"
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])

@@ -16,6 +16,7 @@ import hashlib
 import html
 import json
 import re
+import ssl
 import threading
 import time
 import zipfile
@@ -63,6 +64,7 @@ class IndexFile:
     requires_python: str = ""
     yanked: Union[bool, str] = False
     listed_url: str = ""
+    uploaded: str = ""  # "2025-01-31T12:00:00.000000Z"; JSON pages only
 
     def read(self) -> bytes:
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
@@ -78,7 +80,16 @@ class Request:
 class PackageIndex:
     """Threads: one per connection; everything shared is behind one lock."""
 
-    def __init__(self, *, metadata: bool = True, json_pages: bool = True, credentials: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        metadata: bool = True,
+        json_pages: bool = True,
+        credentials: str = "",
+        tls: Optional[ssl.SSLContext] = None,
+        host: str = "127.0.0.1",  # the name it gives itself
+    ) -> None:
+        self._origin = f"{'https' if tls else 'http'}://{host}"
         self.metadata, self.json_pages = metadata, json_pages
         self.credentials = credentials  # "user:password": asked for on every path
         self._files: dict[str, IndexFile] = {}
@@ -88,6 +99,8 @@ class PackageIndex:
         self._closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.index = self
+        if tls:  # shaking hands is the part of each connection's own thread
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -109,7 +122,7 @@ class PackageIndex:
 
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._origin}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -216,6 +229,8 @@ class PackageIndex:
                 entry["requires-python"] = file.requires_python
             if file.yanked:
                 entry["yanked"] = file.yanked
+            if file.uploaded:
+                entry["upload-time"] = file.uploaded
             if self.metadata and file.metadata is not None:
                 hashes = {"sha256": hashlib.sha256(file.metadata).hexdigest()}
                 entry["core-metadata"] = hashes  # pip before 23.1 fails on the older dist-info-metadata

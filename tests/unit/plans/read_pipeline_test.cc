@@ -72,7 +72,7 @@ TEST(ReadPipeline, EveryFieldArrives) {
   EXPECT_THAT(step.requirements, ElementsAre("pandas==2.2.3"));
   EXPECT_EQ(step.imports, (std::vector<Import>{{"pandas", 3}}));
   EXPECT_EQ(step.materialize, Materialize::kReplace);
-  EXPECT_EQ(step.network, NetworkAccess::kHost);
+  EXPECT_EQ(step.network.level, Network::Level::kHost);
   EXPECT_EQ(step.environment, (std::map<std::string, std::string>{{"TZ", "UTC"}}));
   EXPECT_EQ(step.limits, (Limits{0.5, uint64_t{512} << 20, 64, 16 << 20, 30.0, 2}));
 }
@@ -173,10 +173,12 @@ TEST(ReadPipeline, ImagesThatAreNotThere) {
                                With(ModelJson("b", {}, 2), "/python/image", "gpu")})),
             "error: pipeline.py:1: model `a` asks for Python 3.12\n"
             "caused by: [images] in rundlet.toml has no `3.12`\n"
-            "hint: it has `3.11` and `3.13`\n"
+            "hint: it has `3.11` and `3.13`: use what is there, or add an image that `rundlet "
+            "image ls` lists\n"
             "error: pipeline.py:2: model `b` asks for the image `gpu`\n"
             "caused by: [images] in rundlet.toml has no `gpu`\n"
-            "hint: it has `3.11` and `3.13`\n");
+            "hint: it has `3.11` and `3.13`: use what is there, or add an image that `rundlet "
+            "image ls` lists\n");
   EXPECT_EQ(Faults(ReaderJson({ModelJson("a")}), json::object()),
             "error: pipeline.py:1: model `a` does not say which Python it runs on\n"
             "caused by: rundlet.toml has no default for it\n"

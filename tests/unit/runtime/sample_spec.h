@@ -36,6 +36,7 @@ inline SandboxSpec FullSpec() {
   spec.scratch_bytes = 12'345'678;
   spec.limits = {.memory = 98'765'432, .cpus = 1500, .pids = 77};
   spec.program_by_descriptor = true;
+  spec.terminal = {.rows = 50, .columns = 132};
   return spec;
 }
 

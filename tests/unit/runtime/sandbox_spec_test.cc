@@ -56,6 +56,18 @@ TEST(CheckSpec, TheRootComesFirstAndIsImageLayersOrASkeleton) {
   EXPECT_EQ(with(many), "there are over 256");
 }
 
+TEST(CheckSpec, ATerminalIsOneOfItsDevices) {
+  const auto with = [](std::vector<Mount> more) {
+    return Refusal([&](SandboxSpec& spec) {
+      spec.terminal = TerminalSize{};
+      for (Mount& mount : more) spec.mounts.mounts.push_back(std::move(mount));
+    });
+  };
+  EXPECT_EQ(with({}), "there are no devices at `/dev`, of which it is one");
+  EXPECT_EQ(with({{"/dev", Scratch{}}}), "there are no devices at `/dev`, of which it is one");
+  EXPECT_EQ(with({{"/dev", Devices{}}}), "");
+}
+
 TEST(CheckSpec, MountTargetsAreAbsoluteAndPlain) {
   const std::string components = "it has empty, `.` or `..` components, or is too long";
   for (const char* target : {"tmp", "", "./tmp", "../tmp", "~"}) {

@@ -42,14 +42,14 @@ TEST(SpecCodec, RefusesEveryPrefixAndWhatFollows) {
 // The frame's checksum holds, so only the decoder itself can see that the payload is no spec.
 TEST(SpecCodec, RefusesASealedPayloadThatIsNoSpec) {
   const std::string frame = EncodeSpec(CheckSpec(FullSpec()));
-  const std::string payload(base::Unseal(base::Format::kSandboxSpec, 2, frame));
+  const std::string payload(base::Unseal(base::Format::kSandboxSpec, 3, frame));
   for (size_t length = 0; length < payload.size(); ++length) {
-    const std::string sealed = base::Seal(base::Format::kSandboxSpec, 2, payload.substr(0, length));
+    const std::string sealed = base::Seal(base::Format::kSandboxSpec, 3, payload.substr(0, length));
     EXPECT_THROW(DecodeSpec(sealed), base::Error) << length << " bytes";
   }
-  EXPECT_THROW(DecodeSpec(base::Seal(base::Format::kSandboxSpec, 2, payload + "x")), base::Error);
+  EXPECT_THROW(DecodeSpec(base::Seal(base::Format::kSandboxSpec, 3, payload + "x")), base::Error);
   // A length that would make cereal allocate without a limit.
-  EXPECT_THROW(DecodeSpec(base::Seal(base::Format::kSandboxSpec, 2, std::string(9, '\xff'))),
+  EXPECT_THROW(DecodeSpec(base::Seal(base::Format::kSandboxSpec, 3, std::string(9, '\xff'))),
                base::Error);
   EXPECT_THROW(DecodeSpec(base::Seal(base::Format::kPlan, 1, payload)), base::Error);
   EXPECT_THROW(DecodeSpec(base::Seal(base::Format::kSandboxSpec, 1, payload)), base::Error);

@@ -91,9 +91,10 @@ TEST_F(Wire, SeesTheOtherEndGo) {
 TEST_F(Wire, AReplyHasAPidfdExactlyWhenItHasAPid) {
   LaunchReply reply{};
   UniqueFd pidfd;
+  UniqueFd listener;
   const LaunchReply refused = {-1, {Stage::kMounts, ENOENT, 4}, 0};
   ASSERT_TRUE(SendWithDescriptors(ours_.get(), &refused, sizeof refused, {}));
-  ASSERT_TRUE(ReceiveReply(theirs_.get(), &reply, &pidfd));
+  ASSERT_TRUE(ReceiveReply(theirs_.get(), &reply, &pidfd, &listener));
   EXPECT_EQ(reply.failure.stage, Stage::kMounts);
   EXPECT_EQ(reply.failure.error_number, ENOENT);
   EXPECT_EQ(reply.failure.index, 4u);
@@ -101,12 +102,17 @@ TEST_F(Wire, AReplyHasAPidfdExactlyWhenItHasAPid) {
 
   const LaunchReply started = {7, {}, 3};
   ASSERT_TRUE(SendWithDescriptors(ours_.get(), &started, sizeof started, {}));
-  EXPECT_FALSE(ReceiveReply(theirs_.get(), &reply, &pidfd));
+  EXPECT_FALSE(ReceiveReply(theirs_.get(), &reply, &pidfd, &listener));
   const UniqueFd file = base::MemoryFile("pidfd", "");
   ASSERT_TRUE(SendWithDescriptors(ours_.get(), &started, sizeof started, {file.get()}));
-  ASSERT_TRUE(ReceiveReply(theirs_.get(), &reply, &pidfd));
+  ASSERT_TRUE(ReceiveReply(theirs_.get(), &reply, &pidfd, &listener));
   EXPECT_EQ(reply.pid, 7);
   EXPECT_TRUE(pidfd.valid());
+  EXPECT_FALSE(listener.valid());
+
+  ASSERT_TRUE(SendWithDescriptors(ours_.get(), &started, sizeof started, {file.get(), file.get()}));
+  ASSERT_TRUE(ReceiveReply(theirs_.get(), &reply, &pidfd, &listener));
+  EXPECT_TRUE(listener.valid());
 }
 
 TEST(Record, EveryStageHasWordsOfItsOwn) {

@@ -1,0 +1,63 @@
+// A command that a user wants in a sandbox, from what they asked for to a spec: what `rundlet exec`
+// and `rundlet shell` have in common.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/fd.h"
+#include "engine/engine.h"
+#include "engine/environments.h"
+#include "engine/events.h"
+#include "engine/host_files.h"
+#include "engine/image_sandbox.h"
+#include "engine/requirements.h"
+#include "engine/script.h"
+#include "engine/wanted_limits.h"
+#include "plans/network.h"
+
+namespace rundlet::engine {
+
+// A host file or directory that its user opened with their own rights.
+struct UserMount {
+  base::UniqueFd source;
+  std::string target;  // absolute, inside
+  bool writable = false;
+};
+
+struct CommandRequest {
+  std::string image;                  // empty: the only one there is
+  RequirementSources requirements;    // empty: no /env, the image as it is
+  bool writable_environment = false;  // /env takes writes of the command, which is root
+                                      // then; they go with the sandbox
+  bool upgrade = false;               // resolve again
+  std::optional<Script> script;       // run by Python instead of `command`'s first word
+  std::vector<std::string> command;   // empty: Python
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::string cwd;  // empty: the image's, else "/"
+  std::vector<UserMount> mounts;
+  plans::Network network = {};
+  WantedLimits limits;
+};
+
+// Everything its spec names is kept in the store while this lives.
+struct Command {
+  ImageSandbox image;
+  runtime::SandboxSpec spec = {};
+  HandedMounts handed = {};
+  ReadyEnvironment environment = {};
+  plans::Network network = {};
+  WantedLimits limits = {};
+
+  // Its proxy has to be started when it is: the launcher is needed once more.
+  bool last() const { return network.level != plans::Network::Level::kAllow; }
+};
+
+// Installs what is missing. Throws base::Error, Cancelled.
+Command PrepareCommand(Engine& engine, CommandRequest request, EventBus& events,
+                       const base::CancelToken* cancel);
+
+}  // namespace rundlet::engine

@@ -1,0 +1,59 @@
+#include "engine/sandbox_network.h"
+
+#include <nlohmann/json.hpp>
+
+#include "engine/image_sandbox.h"
+#include "engine/network.h"
+
+namespace rundlet::engine {
+namespace {
+
+using Level = plans::Network::Level;
+
+void SetProxyVariables(runtime::SandboxSpec& spec) {
+  const std::string proxy = fmt::format("http://127.0.0.1:{}", runtime::kProxyPort);
+  for (const char* name : {"https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"})
+    SetVariable(spec, name, proxy);
+  for (const char* name : {"no_proxy", "NO_PROXY"})
+    SetVariable(spec, name, "localhost,127.0.0.1,::1");
+}
+
+}  // namespace
+
+void ApplyNetwork(Engine& engine, const plans::Network& network, runtime::SandboxSpec& spec,
+                  HandedMounts& handed) {
+  if (network.level == Level::kNone) return;
+  RequireNetwork(engine.config(), "giving a sandbox the network it asks for");
+  switch (network.level) {
+    case Level::kNone:
+      break;
+    case Level::kAllow:
+      spec.network = runtime::Network::kProxied;
+      AddBundle(handed, engine.config());
+      SetProxyVariables(spec);
+      break;
+    case Level::kHost:
+      spec.network = runtime::Network::kHost;
+      AddNetworkFiles(handed, engine.config());
+      break;
+  }
+  SetVariable(spec, "SSL_CERT_FILE", kBundleInside);
+  SetVariable(spec, "REQUESTS_CA_BUNDLE", kBundleInside);
+}
+
+std::optional<runtime::Sandbox> StartProxy(Engine& engine, const plans::Network& network,
+                                           runtime::Sandbox& sandbox) {
+  if (network.level != Level::kAllow) return std::nullopt;
+  std::vector<std::string> allowed;
+  for (const base::HostPort& host : network.allowed) allowed.push_back(host.text());
+  const nlohmann::json request = {{"allowed", allowed},
+                                  {"private_hosts", PrivateHosts(engine.config())}};
+  const base::UniqueFd listener = sandbox.TakeListener();
+  return engine.workers().Start({.command = "proxy",
+                                 .request = request.dump(),
+                                 .files = {listener.get()},
+                                 .mounts = {},
+                                 .network = runtime::Network::kHost});
+}
+
+}  // namespace rundlet::engine

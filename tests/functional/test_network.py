@@ -1,0 +1,270 @@
+"""Network levels: what a command or step with a few allowed hosts reaches, and what it does not.
+
+The allowed host is a server of the tests on this host's loopback, which the administrator's setting permits.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support import wheelcache
+from support.certificates import make_certificates
+from support.index import PackageIndex
+from support.leaks import processes
+from support.pipelines import write
+from support.rundlet import Rundlet
+from support.wheels import module
+
+IMAGE = ("--image", "python-3.11")
+HOST = "index.test"
+HOSTS = {HOST: ["127.0.0.1"], "other.test": ["127.0.0.1"], "inner.test": ["127.0.0.1", "10.0.0.1"]}
+PIP = Path("/usr/share/python-wheels")
+
+# Speaks to the proxy as a hostile program would.
+CLIENT = """
+import socket, ssl, sys
+def connect(host, port=PORT, head=None):
+    sock = socket.create_connection(("127.0.0.1", 3128), 60)
+    sock.sendall(head or f"CONNECT {host}:{port} HTTP/1.1\\r\\nHost: {host}\\r\\n\\r\\n".encode())
+    answer = b""
+    while b"\\r\\n\\r\\n" not in answer:
+        more = sock.recv(4096)
+        if not more:
+            break
+        answer += more
+    return sock, answer.decode().split("\\r\\n")[0]
+def status(*args, **more):
+    return connect(*args, **more)[1]
+def hello(name):
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    sock, line = connect("index.test")
+    assert " 200 " in line, line
+    try:
+        with context.wrap_socket(sock, server_hostname=name) as secure:
+            secure.sendall(b"GET /simple/demo/ HTTP/1.0\\r\\n\\r\\n")
+            return secure.recv(15).decode()
+    except OSError as error:
+        return str(error)
+"""
+
+
+@dataclass
+class Served:
+    """A driver whose sandboxes may reach the index, by name."""
+
+    driver: Rundlet
+    index: PackageIndex
+
+    @property
+    def allow(self) -> str:
+        return f"allow={HOST}:{self.index.port}"
+
+    def run(self, *command: object, options: tuple[object, ...] = ()) -> str:
+        return self.driver.ok("exec", *IMAGE, "--network", self.allow, *options, "--", *command).out
+
+    def try_(self, program: str, allow: str = "") -> str:
+        """What a hostile program prints."""
+        text = CLIENT.replace("PORT", str(self.index.port)) + program
+        command = ("exec", *IMAGE, "--network", allow or self.allow, "--", "python3", "-c", text)
+        return self.driver.ok(*command).out.strip()
+
+
+@pytest.fixture
+def served(shared_state: Rundlet, tmp_path: Path) -> Iterator[Served]:
+    made = make_certificates(tmp_path, *HOSTS)
+    hosts = tmp_path / "hosts"
+    hosts.write_text("".join(f"{address} {name}\n" for name, addresses in HOSTS.items() for address in addresses))
+    # Names that only this driver's programs know: in a mount namespace of its own.
+    binary = tmp_path / "rundlet-with-hosts"
+    inner = f'mount --bind {shlex.quote(str(hosts))} /etc/hosts && exec {shlex.quote(str(shared_state.binary))} "$@"'
+    binary.write_text(f'#!/bin/sh\nexec unshare --mount --propagation private sh -c {shlex.quote(inner)} sh "$@"\n')
+    binary.chmod(0o755)
+    settings = {"RUNDLET_CA_BUNDLE": str(made.authority), "RUNDLET_PRIVATE_HOSTS": HOST}
+    driver = Rundlet(shared_state.state, environment={**shared_state.environment, **settings}, binary=binary)
+    with PackageIndex(tls=made.server(), host=HOST) as index:
+        index.add(module("demo"))
+        yield Served(driver, index)
+
+
+def test_urllib(served: Served) -> None:
+    program = f"import urllib.request as r; print(r.urlopen('{served.index.url}/demo/').status)"
+    assert served.run("python3", "-c", program) == "200\n"
+
+
+def test_pip(served: Served) -> None:
+    wheels = sorted(PIP.glob("pip-*.whl"))
+    assert wheels, "the package python3-pip-whl is not there"
+    command = ("python3", "/pip.whl/pip", "install", "-q", "--no-cache-dir", "--disable-pip-version-check")
+    target = ("--target", "/tmp/demo", "--index-url", served.index.url, "demo")
+    script = shlex.join([*command, *target]) + " && ls /tmp/demo"
+    out = served.run("sh", "-c", script, options=("--mount", f"{wheels[-1]}:/pip.whl"))
+    assert "demo.py" in out.split()
+
+
+def test_uv(served: Served, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (wheel,) = wheelcache.default_folder().glob("uv-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith("/uv")]
+        (tmp_path / "uv").write_bytes(archive.read(name))
+    (tmp_path / "uv").chmod(0o755)
+    command = ("uv", "pip", "install", "-q", "--no-cache", "--no-config", "--python", "/usr/bin/python3")
+    target = ("--target", "/tmp/demo", "--index-url", served.index.url, "demo")
+    script = shlex.join([*command, *target]) + " && ls /tmp/demo"
+    out = served.run("sh", "-c", script, options=("--mount", f"{tmp_path / 'uv'}:/usr/local/bin/uv"))
+    assert "demo.py" in out.split()
+
+
+def test_only_what_is_listed(served: Served) -> None:
+    port = served.index.port
+    refused = served.try_(
+        "for host, port in (('other.test', PORT), ('index.test', 443), ('127.0.0.1', PORT), ('[::1]', PORT),\n"
+        "                   ('index.test.', PORT), ('2130706433', PORT), ('user@index.test', PORT)):\n"
+        "    print(status(host, port))\n".replace("PORT", str(port))
+    ).splitlines()
+    assert refused[:2] == [
+        f"HTTP/1.1 403 `other.test:{port}` is not allowed to this sandbox",
+        "HTTP/1.1 403 `index.test:443` is not allowed to this sandbox",
+    ]
+    assert len(refused) == 7
+    assert all(line.startswith("HTTP/1.1 403 ") for line in refused)
+    assert served.try_(f"print(status(0, head=b'GET {served.index.url}/demo/ HTTP/1.1\\r\\n\\r\\n'))").startswith(
+        "HTTP/1.1 405 only CONNECT"
+    )
+    assert served.try_("print(status(0, head=b'\\x16\\x03\\x01\\r\\n\\r\\n'))").startswith("HTTP/1.1 400 ")
+    assert served.index.requests == []
+
+
+def test_the_name_in_the_hello_is_the_hosts(served: Served) -> None:
+    out = served.try_(f"for name in ('{HOST}', 'INDEX.test', 'other.test', None): print(hello(name))").splitlines()
+    assert out[:2] == ["HTTP/1.1 200 OK"] * 2
+    assert len(out) == 4
+    assert all("unrecognized name" in line.replace("_", " ").lower() for line in out[2:])
+    assert len(served.index.requests) == 2
+
+
+def test_nothing_but_tls_goes_through(served: Served) -> None:
+    """Neither in the clear, nor after the first bytes of a hello, nor with one that never ends."""
+    program = f"""
+record = b"\\x16\\x03\\x01"
+other_message = record + b"\\x00\\x05\\x02\\x00\\x00\\x01\\x00"
+endless = record + b"\\x40\\x00\\x01\\x00\\x7f\\xff" + bytes(1 << 16)
+for data in (b"GET / HTTP/1.0\\r\\n\\r\\n", other_message, endless):
+    sock, line = connect("{HOST}")
+    try:
+        sock.sendall(data)
+        print(sock.recv(100))
+    except OSError as error:
+        print(type(error).__name__)
+"""
+    out = served.try_(program).splitlines()
+    assert len(out) == 3
+    assert all(
+        line in ("b'\\x15\\x03\\x03\\x00\\x02\\x02p'", "b''", "ConnectionResetError", "BrokenPipeError") for line in out
+    )
+    assert served.index.requests == []
+
+
+def test_heads_are_bounded_in_size_and_time(served: Served) -> None:
+    assert served.try_("print(status(0, head=b'CONNECT ' + b'a' * 9000))").startswith("HTTP/1.1 431 ")
+    # A slow one is cut off, and others are served meanwhile.
+    program = f"""
+import threading
+slow = socket.create_connection(("127.0.0.1", 3128), 60)
+slow.sendall(b"CONNECT ")
+print(hello("{HOST}"))
+print(slow.recv(100).decode().split("\\r\\n")[0])
+"""
+    out = served.try_(program).splitlines()
+    assert out == ["HTTP/1.1 200 OK", "HTTP/1.1 408 the request took too long"]
+
+
+def test_inner_addresses_are_refused(served: Served) -> None:
+    """Whatever name leads there: nobody vouched for it. The look-up is the proxy's, once."""
+    port = served.index.port
+    out = served.try_(f"print(status('inner.test')); print(status('{HOST}'))", f"allow=inner.test:{port},{HOST}:{port}")
+    assert out.splitlines() == ["HTTP/1.1 403 `inner.test` has an inner address", "HTTP/1.1 200 Connection established"]
+    refused = served.driver.with_environment(RUNDLET_PRIVATE_HOSTS="")
+    assert "inner address" in Served(refused, served.index).try_(f"print(status('{HOST}'))")
+    assert served.index.requests == []
+
+
+def test_there_is_no_way_around_the_proxy(served: Served) -> None:
+    program = f"""
+import errno
+for address in (("127.0.0.1", {served.index.port}), ("10.0.0.1", 443), ("1.1.1.1", 443)):
+    try:
+        socket.create_connection(address, 5)
+        print("connected")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+try:
+    print(socket.getaddrinfo("{HOST}", 443))
+except socket.gaierror:
+    print("no names")
+print([name for _, name in socket.if_nameindex()])
+"""
+    assert served.try_(program).splitlines() == ["ECONNREFUSED", "ENETUNREACH", "ENETUNREACH", "no names", "['lo']"]
+
+
+def test_the_proxy_ends_with_the_command(served: Served, shared_state: Rundlet) -> None:
+    script = "import time; print('asleep', flush=True); time.sleep(600)"
+    command = served.driver.command("exec", *IMAGE, "--network", served.allow, "--", "python3", "-c", script)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=served.driver.environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"asleep\n"
+        ours = [one.pid for one in processes([shared_state.state])]
+        lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in ours]
+        assert b"rundlet-worker\0proxy\0" in lines
+        os.kill(process.pid, signal.SIGKILL)
+    shared_state.ok("exec", *IMAGE, "--", "true")  # removes the control group that is left
+
+
+def test_a_step(served: Served, project: Path) -> None:
+    write(
+        project,
+        f"""
+import rundlet
+
+@rundlet.model(materialize="replace")
+@rundlet.network(allow=["{HOST}:{served.index.port}"])
+def fetched():
+    import urllib.request
+    import pyarrow
+    return pyarrow.table({{"status": [urllib.request.urlopen("{served.index.url}/demo/").status]}})
+""",
+    )
+    network = f"network {served.allow}"
+    assert network in served.driver.ok("plan", project).out
+    assert served.driver.json("plan", project)["steps"][0]["network"] == served.allow
+    summary = served.driver.json("run", project)
+    assert summary["previews"]["fetched"]["rows"] == [[200]]
+    shown = served.driver.ok("runs", "show", "last").out
+    assert f"`fetched` had {network}" in shown
+    steps = served.driver.json("runs", "show", "last")["steps"]
+    assert {step["network"] for step in steps if step["name"] == "fetched" and step["kind"] == "python"} == {
+        served.allow
+    }
+
+
+def test_the_hosts_network(served: Served) -> None:
+    program = f"import urllib.request as r; print(r.urlopen('{served.index.url}/demo/').status)"
+    done = served.driver.ok("exec", *IMAGE, "--network", "host", "--", "python3", "-c", program)
+    assert done.out == "200\n"
+    served.driver("exec", *IMAGE, "--", "python3", "-c", program).check(1)
+
+
+@pytest.mark.parametrize("wrong", ["all", "allow=", "allow=index.test", "allow=127.0.0.1:443", "allow=*:443"])
+def test_malformed_networks(shared_state: Rundlet, wrong: str) -> None:
+    done = shared_state("exec", *IMAGE, "--network", wrong, "--", "true").check(125)
+    assert f"`--network {wrong}`" in done.err
