@@ -146,3 +146,13 @@ def test_a_command_outlives_a_killed_launcher(shared_state: Rundlet) -> None:
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("place", ["/tmp", "/dev/shm"])
+def test_files_run_out_inside_only(shared_state: Rundlet, place: str) -> None:
+    """Empty ones: they take no room on a disk, but the kernel's memory."""
+    program = f"import itertools\nfor i in itertools.count(): open(f'{place}/{{i}}', 'x').close()"
+    done = shared_state("exec", *IMAGE, "--disk", "16MiB", "--", "python3", "-c", program).check(1)
+    assert "No space left on device" in done.err
+    assert "its disk" in done.err
+    shared_state.ok("exec", *IMAGE, "--", "true")

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -51,6 +53,25 @@ TEST_F(Features, ThatAreMissingAreExplained) {
         EXPECT_TRUE(feature.detail.ends_with("operation not permitted")) << feature.detail;
       }
     }
+  });
+}
+
+// As in a container: the kernel wants to see a whole procfs before it mounts another. A launcher
+// that may mount at all sees below what covers it.
+TEST_F(Features, AMaskedProcOfTheHostIsNoHindrance) {
+  InChild([this] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_EQ(mount("/dev/null", "/proc/kmsg", nullptr, MS_BIND, nullptr), 0);
+    ASSERT_EQ(mount("none", "/proc/sys", "tmpfs", MS_RDONLY, nullptr), 0);
+    const base::UniqueFd state = base::OpenHostPath(state_->path(), O_RDONLY | O_DIRECTORY);
+    for (const Feature& feature : ProbeFeatures(state.get())) {
+      if (feature.name != "procfs of a sandbox") continue;
+      EXPECT_TRUE(feature.available) << feature.detail;
+    }
+    launcher_ = std::make_unique<Launcher>(getenv("RUNDLET_LAUNCHER"), state.get());
+    EXPECT_EQ(Run(Spec({"read", "/proc/sys/kernel/hostname"})).output, "rundlet\n");
+    launcher_.reset();
   });
 }
 
