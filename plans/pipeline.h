@@ -53,12 +53,22 @@ struct PythonDefaults {
   std::vector<std::string> pip;        // requirements
   std::optional<ImageName> image;
   std::vector<std::string> prefer;  // packages whose files win where two bring the same
+  std::string exclude_newer;        // releases uploaded from then on are not looked at; empty: none
   bool operator==(const PythonDefaults&) const = default;
+};
+
+// [[index]]: where some packages come from instead of the administrator's index.
+struct ProjectIndex {
+  std::string name;
+  std::string url;
+  std::vector<std::string> packages;
+  bool operator==(const ProjectIndex&) const = default;
 };
 
 struct ProjectConfig {
   std::string name;  // empty when the project has none
   PythonDefaults python;
+  std::vector<ProjectIndex> indexes;
   std::map<ImageName, std::string> images;  // name -> reference ("python:3.11-slim")
   std::map<TableName, SourceTable> tables;
   std::map<ParameterName, Parameter> parameters;

@@ -15,6 +15,7 @@ using nlohmann::json;
 constexpr size_t kMaxReference = 512;  // bytes of an image's reference
 constexpr size_t kMaxPath = 4'096;
 constexpr size_t kMaxWord = 1'024;
+constexpr size_t kMaxIndexes = 100;
 
 std::optional<TableFormat> FormatOfPath(std::string_view path) {
   if (path.ends_with(".parquet") || path.ends_with(".pq")) return TableFormat::kParquet;
@@ -54,7 +55,7 @@ class ProjectReader {
       : toml_(kProjectFile, lines, problems) {}
 
   ProjectDocument Read(const json& data) {
-    CheckTopLevel(data);
+    toml_.CheckKeys(data, {}, {"project", "python", "images", "index", "tables", "parameters"});
     if (const json* project = toml_.Table(data, {"project"})) ReadProject(*project);
     if (const json* images = toml_.Table(data, {"images"})) ReadImages(*images);
     if (const json* python = toml_.Table(data, {"python"})) {
@@ -62,24 +63,13 @@ class ProjectReader {
     } else {
       read_.default_image_is_bad = data.contains("python");
     }
+    if (const auto found = data.find("index"); found != data.end()) ReadIndexes(*found);
     if (const json* tables = toml_.Table(data, {"tables"})) ReadTables(*tables);
     if (const json* parameters = toml_.Table(data, {"parameters"})) ReadParameters(*parameters);
     return std::move(read_);
   }
 
  private:
-  void CheckTopLevel(const json& data) {
-    json rest = json::object();
-    for (const auto& [key, value] : data.items()) {
-      if (key != "index") rest[key] = nullptr;
-    }
-    if (data.contains("index")) {
-      toml_.Report({"index"}, "a project does not choose the package index",
-                   "the index is set in rundlet's own configuration: remove this from the project");
-    }
-    toml_.CheckKeys(rest, {}, {"project", "python", "images", "tables", "parameters"});
-  }
-
   void ReadProject(const json& project) {
     toml_.CheckKeys(project, {"project"}, {"name"});
     const auto name = toml_.Text(project, {"project", "name"}, kMaxWord);
@@ -108,11 +98,13 @@ class ProjectReader {
   }
 
   void ReadPython(const json& python) {
-    toml_.CheckKeys(python, {"python"}, {"version", "pip", "image", "prefer"});
+    toml_.CheckKeys(python, {"python"}, {"version", "pip", "image", "prefer", "exclude-newer"});
     if (const auto found = python.find("version"); found != python.end())
       ReadVersion(python, *found);
     if (const auto found = python.find("pip"); found != python.end()) ReadPip(*found);
     if (const auto found = python.find("prefer"); found != python.end()) ReadPrefer(*found);
+    if (const auto text = toml_.Text(python, {"python", "exclude-newer"}, kMaxWord))
+      read_.config.python.exclude_newer = *text;
     const auto image = toml_.Text(python, {"python", "image"}, kMaxNameLength);
     if (image) {
       read_.config.python.image = KnownImage({"python", "image"}, *image);
@@ -171,6 +163,45 @@ class ProjectReader {
         read_.config.python.prefer.push_back(*text);
       }
     }
+  }
+
+  void ReadIndexes(const json& indexes) {
+    if (!indexes.is_array() || indexes.size() > kMaxIndexes) {
+      return toml_.Report({"index"}, "it is not a list of indexes",
+                          "begin each with a line [[index]]");
+    }
+    for (size_t i = 0; i < indexes.size(); ++i) {
+      const std::string here = fmt::format("index[{}]", i);
+      if (indexes[i].is_object()) {
+        ReadIndex(indexes[i], here);
+      } else {
+        toml_.Report({here}, "it is not a table", "begin each index with a line [[index]]");
+      }
+    }
+  }
+
+  void ReadIndex(const json& table, const std::string& here) {
+    toml_.CheckKeys(table, {here}, {"name", "url", "packages"});
+    for (const char* key : {"name", "url", "packages"}) {
+      if (!table.contains(key))
+        return toml_.Report({here}, fmt::format("it has no `{}`", key),
+                            "an index has a name, a url, and the packages that come from it");
+    }
+    ProjectIndex index;
+    index.name = toml_.Text(table, {here, "name"}, kMaxWord).value_or("");
+    index.url = toml_.Text(table, {here, "url"}, kMaxWord).value_or("");
+    const json& packages = table["packages"];
+    if (!packages.is_array() || packages.empty() || packages.size() > TomlDocument::kMaxEntries) {
+      return toml_.Report({here, "packages"}, "it is not a list of packages",
+                          "write it as packages = [\"torch\"]");
+    }
+    for (const json& package : packages) {
+      const auto* const text = package.get_ptr<const std::string*>();
+      if (text == nullptr || !IsLabel(*text))
+        return toml_.Report({here, "packages"}, "it holds what is not the name of a package");
+      index.packages.push_back(*text);
+    }
+    read_.config.indexes.push_back(std::move(index));
   }
 
   std::optional<ImageName> KnownImage(const TomlPath& path, const std::string& text) {
@@ -267,7 +298,10 @@ class ProjectReader {
 std::string HintForImage(const ProjectConfig& config, const std::string& wanted) {
   std::vector<std::string> names;
   for (const auto& [name, reference] : config.images) names.push_back(name.text());
-  if (!names.empty()) return fmt::format("it has {}", NameSome(names, 5));
+  if (!names.empty())
+    return fmt::format(
+        "it has {}: use what is there, or add an image that `rundlet image ls` lists",
+        NameSome(names, 5));
   const std::string version = IsPythonVersion(wanted) ? wanted : "3.11";
   return fmt::format(
       "add \"{}\" = \"NAME\" below [images] in rundlet.toml, with a NAME that `rundlet image ls` "

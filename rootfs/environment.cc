@@ -11,8 +11,6 @@
 namespace rundlet::rootfs {
 namespace {
 
-constexpr size_t kLayerLimit = 480;  // the kernel takes 500, the sandbox's own layers included
-
 // Modules of the standard library for which the package index has old backports. site-packages come
 // after the standard library, so the backport is never seen.
 constexpr std::array<std::string_view, 10> kBackported = {
@@ -39,23 +37,15 @@ void CheckParts(const EnvironmentParts& parts) {
     names.push_back(one.distribution.name);
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());
-  const auto refuse = [](base::Fault fault, std::string cause, std::string hint) {
-    throw base::Error(fault, "putting an environment together")
-        .Because(std::move(cause))
-        .Hint(std::move(hint));
+  const auto refuse = [](std::string cause) {
+    throw base::Error(base::Fault::kInvalid, "putting an environment together")
+        .Because(std::move(cause));
   };
-  if (twice != names.end())
-    refuse(base::Fault::kInvalid, fmt::format("`{}` is in it twice", *twice), "");
+  if (twice != names.end()) refuse(fmt::format("`{}` is in it twice", *twice));
   for (const std::string& name : parts.preferred) {
     if (!std::binary_search(names.begin(), names.end(), name)) {
-      refuse(base::Fault::kInvalid, fmt::format("`{}` is to be preferred and is not in it", name),
-             "");
+      refuse(fmt::format("`{}` is to be preferred and is not in it", name));
     }
-  }
-  if (names.size() + 1 > kLayerLimit) {
-    refuse(base::Fault::kHost,
-           fmt::format("it has {} distributions, more than {}", names.size(), kLayerLimit - 1),
-           "divide the step, so that each part needs fewer packages");
   }
 }
 

@@ -38,8 +38,8 @@ struct Environment {
 
 // Puts an environment together: a pure function, cheap enough for every start. Preferred
 // distributions come first, then all by name. Throws base::Error (kInvalid) for a name that is
-// there twice or a preferred one that is not there; (kHost) for more than 480 layers, which
-// overlayfs cannot take.
+// there twice or a preferred one that is not there. One of more than kMostStacked packages is to be
+// flattened (flat_tree.h) before it is mounted.
 Environment Compose(const EnvironmentParts& parts);
 
 // The mount for it.

@@ -1,6 +1,7 @@
 #include "rootfs/fetch.h"
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -72,6 +73,25 @@ base::Error Failure(const Distribution& distribution, base::Fault fault, const s
   return error;
 }
 
+// Before the first byte comes, rather than after most of them did.
+void CheckRoom(store::Store& store, std::span<const Arriving> batch) {
+  struct statvfs info;
+  if (fstatvfs(store.dir(), &info) < 0) base::ThrowErrno("looking at the state directory's disk");
+  const uint64_t left = uint64_t{info.f_bavail} * info.f_frsize;
+  uint64_t needed = 0;
+  for (const Arriving& wheel : batch) {
+    needed += wheel.distribution->size;
+    if (needed <= left) continue;
+    throw base::Error(base::Fault::kHost, fmt::format("fetching `{}`", wheel.distribution->Label()))
+        .Because(fmt::format("no space left on device: it has {}, with what comes along {}, and {} "
+                             "are free",
+                             base::HumanBytes(wheel.distribution->size), base::HumanBytes(needed),
+                             base::HumanBytes(left)))
+        .Hint(
+            "free space on the file system of the state directory, or choose another with --state");
+  }
+}
+
 // What goes wrong with the worker as a whole, such as a full disk, is no item's own failure.
 nlohmann::json RunFetcher(WorkerClient& workers, const WorkerJob& job, std::span<Arriving> batch,
                           const ProgressCallback& progress, const base::CancelToken* cancel) {
@@ -122,6 +142,7 @@ std::optional<base::Error> FetchBatch(store::Store& store, WorkerClient& workers
                                       std::span<Arriving> batch, const NetworkSettings& network,
                                       const ProgressCallback& progress,
                                       const base::CancelToken* cancel) {
+  CheckRoom(store, batch);
   nlohmann::json items = nlohmann::json::array();
   WorkerJob job;
   job.command = "fetch";

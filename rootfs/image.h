@@ -78,8 +78,8 @@ ImportedImage ImportImage(store::Store& store, WorkerClient& worker, const std::
 
 // Takes an image from a registry. Nothing of it is kept but its layers, which are unpacked while
 // they are fetched, several at a time: `worker` is used from several threads at once. When `known`
-// is what the registry has and its layers are there, that is all that is asked. The name is the
-// reference's short one. Otherwise as ImportImage.
+// is what the registry has and its layers are there, that is all that is asked. Otherwise as
+// ImportImage.
 enum class PullResult { kUnchanged, kNew };
 struct PulledImage {
   ImportedImage imported;

@@ -1,7 +1,6 @@
 #include "rootfs/image_layers.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/cancel_relay.h"
 #include "base/error.h"
 
 namespace rundlet::rootfs {
@@ -30,8 +30,7 @@ class LayerQueue {
 
   std::vector<std::optional<HeldLayer>> Run(size_t at_once) {
     {
-      const std::jthread forwarder([this] { ForwardCancel(); });
-      const EndForwarder end{stop_};
+      const base::CancelRelay relay(cancel_, stop_);
       std::vector<std::jthread> others;
       for (size_t i = 1; i < std::min(at_once, sources_.size()); ++i) {
         others.emplace_back([this] { Work(); });
@@ -43,11 +42,6 @@ class LayerQueue {
   }
 
  private:
-  struct EndForwarder {
-    base::CancelToken& stop;
-    ~EndForwarder() { stop.Cancel(); }
-  };
-
   void Work() {
     while (true) {
       const size_t number = next_++;
@@ -67,17 +61,6 @@ class LayerQueue {
         next_ = sources_.size();
         stop_.Cancel();
       }
-    }
-  }
-
-  // What the caller's token says, ours says, too.
-  void ForwardCancel() {
-    if (cancel_ == nullptr) return;
-    try {
-      base::WaitFor(cancel_->fd(), POLLIN, &stop_);
-      stop_.Cancel();
-    } catch (const base::Cancelled&) {
-      // All is done, or failed.
     }
   }
 

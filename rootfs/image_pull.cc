@@ -76,7 +76,7 @@ std::optional<std::vector<store::Lease>> HoldLayers(store::Store& store, const I
 PulledImage PullImage(store::Store& store, WorkerClient& worker, const RegistryAccess& access,
                       const Platform& platform, const std::optional<Image>& known,
                       const ImportProgressCallback& progress, const base::CancelToken* cancel) {
-  const std::string name = ShortName(access.reference);
+  const std::string& name = access.image;
   CheckImageName(name);
   if (platform.os != HostPlatform().os || platform.architecture != HostPlatform().architecture) {
     throw base::Error(base::Fault::kInvalid,

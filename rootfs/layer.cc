@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/cancel_relay.h"
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
@@ -88,11 +89,14 @@ std::string RunOnStream(WorkerClient& worker, WorkerJob job, const LayerSource& 
   fcntl(pipe.write.get(), F_SETPIPE_SZ, kPipeBytes);
   std::exception_ptr fetching;
   std::exception_ptr unpacking;
+  base::CancelToken stop;
+  bool gave_up = false;
   std::string answer;
   {
+    const base::CancelRelay relay(cancel, stop);
     const std::jthread fetcher([&] {
       try {
-        source.stream(pipe.write.get(), report, cancel);
+        source.stream(pipe.write.get(), report, &stop);
       } catch (...) {
         fetching = std::current_exception();
       }
@@ -102,13 +106,20 @@ std::string RunOnStream(WorkerClient& worker, WorkerJob job, const LayerSource& 
     try {
       answer = worker.Run(
           job, [](const WorkerProgress&) {}, cancel);
+    } catch (const base::Error& error) {
+      unpacking = std::current_exception();
+      gave_up = error.fault() != base::Fault::kInvalid;
+      // A full disk, say: whatever the rest of the bytes is, it is not wanted any more.
+      if (gave_up) stop.Cancel();
     } catch (...) {
       unpacking = std::current_exception();
+      gave_up = true;
+      stop.Cancel();
     }
     pipe.read.reset();
   }
   // Bytes that did not come, or are not the right ones, cannot be unpacked either.
-  if (fetching) std::rethrow_exception(fetching);
+  if (fetching && !gave_up) std::rethrow_exception(fetching);
   if (unpacking) std::rethrow_exception(unpacking);
   return answer;
 }

@@ -111,7 +111,7 @@ std::string TopLevelName(std::string_view site_path) {
   const size_t slash = site_path.find('/');
   std::string_view name = site_path.substr(0, slash);
   if (slash == site_path.npos) {
-    if (!name.ends_with(".py") && !name.ends_with(".so")) return {};
+    if (!name.ends_with(".py") && !name.ends_with(".pyc") && !name.ends_with(".so")) return {};
     name = name.substr(0, name.find('.'));
   }
   return IsIdentifier(name) ? std::string(name) : std::string();

@@ -18,7 +18,8 @@
 namespace rundlet::rootfs {
 
 struct RegistryAccess {
-  Reference reference;
+  std::string image;    // what it is called here, from whatever registry it comes
+  Reference reference;  // what that registry calls it
   RegistryTransport transport = RegistryTransport::kHttps;
   RegistryLogin login;
   NetworkSettings network;  // the registry's host among its private hosts

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "base/text.h"
 #include "rootfs/distribution.h"
@@ -175,6 +176,48 @@ std::string LineFor(Requirement requirement, const std::map<base::Digest, std::s
   return requirement.Text() + " @ file://" + path + (marker.empty() ? "" : " ; " + marker);
 }
 
+constexpr const char* kConstraints = "constraints.txt";
+constexpr const char* kPins = "pyproject.toml";
+
+std::string InsideFile(const char* name) { return fmt::format("{}/{}", kResolveInside, name); }
+
+// What uv reads about indexes that are for some packages only: a project that asks for these once
+// more, as its source is taken only where a package is asked for, and says where each comes from.
+// Its strings hold nothing that TOML would have escaped (CheckIndexes).
+std::string PinsText(const ResolveRequest& request) {
+  std::string wanted;
+  std::string sources;
+  std::string indexes;
+  for (const PinnedIndex& index : request.set.indexes) {
+    CheckUrl("package index", index.url);
+    indexes += fmt::format("[[tool.uv.index]]\nname = \"{}\"\nurl = \"{}\"\nexplicit = true\n",
+                           index.name, index.url);
+    for (const std::string& package : index.packages) {
+      if (request.pinned.contains(package)) wanted += fmt::format("\"{}\", ", package);
+      for (const Requirement& requirement : request.set.requirements) {
+        if (requirement.name == package && !requirement.sha256.has_value())
+          wanted += fmt::format("\"{}\", ", requirement.Text());
+      }
+      sources += fmt::format("\"{}\" = {{ index = \"{}\" }}\n", package, index.name);
+    }
+  }
+  return fmt::format(
+      "[project]\nname = \"your-requirements\"\nversion = \"0\"\ndependencies = [{}]\n"
+      "[tool.uv.sources]\n{}{}",
+      wanted, sources, indexes);
+}
+
+std::set<std::string> PinnedNames(const RequirementSet& set) {
+  std::set<std::string> names;
+  for (const PinnedIndex& index : set.indexes)
+    names.insert(index.packages.begin(), index.packages.end());
+  // A wheel that is named itself comes from no index.
+  for (const Requirement& requirement : set.requirements) {
+    if (requirement.sha256.has_value()) names.erase(requirement.name);
+  }
+  return names;
+}
+
 }  // namespace
 
 ResolveCommand MakeResolveCommand(const ResolveRequest& request) {
@@ -198,11 +241,18 @@ ResolveCommand MakeResolveCommand(const ResolveRequest& request) {
   }
   for (const Requirement& requirement : request.set.requirements)
     command.input += LineFor(requirement, request.wheels) + "\n";
+  std::string constraints;
   for (const Requirement& constraint : request.set.constraints)
-    command.constraints += LineFor(constraint, request.wheels) + "\n";
-  if (!command.constraints.empty()) {
-    command.argv.emplace_back("--constraints");
-    command.argv.emplace_back(kConstraintsInside);
+    constraints += LineFor(constraint, request.wheels) + "\n";
+  if (!constraints.empty()) {
+    command.argv.insert(command.argv.end(), {"--constraints", InsideFile(kConstraints)});
+    command.files.emplace(kConstraints, std::move(constraints));
+  }
+  if (!request.set.uploaded_before.empty())
+    command.argv.insert(command.argv.end(), {"--exclude-newer", request.set.uploaded_before});
+  if (!request.set.indexes.empty()) {
+    command.argv.push_back(InsideFile(kPins));
+    command.files.emplace(kPins, PinsText(request));
   }
   if (request.set.closed) command.argv.emplace_back("--no-deps");
   return command;
@@ -253,6 +303,23 @@ std::vector<std::string> ReadResolveWarnings(std::string_view stderr_text) {
   return warnings;
 }
 
+std::set<std::string> PinnedAmong(const RequirementSet& set, const Lock& lock) {
+  const std::set<std::string> names = PinnedNames(set);
+  std::set<std::string> among;
+  for (const Distribution& one : lock.distributions) {
+    if (names.contains(one.name)) among.insert(one.name);
+  }
+  return among;
+}
+
+std::set<std::string> PinnedAmong(const RequirementSet& set, std::string_view stderr_text) {
+  const std::vector<std::string> causes = ReadUvMessage(stderr_text).causes;
+  if (causes.empty()) return {};
+  const std::string name = UnknownPackage(causes.back());
+  if (!PinnedNames(set).contains(name)) return {};
+  return {name};
+}
+
 base::Error ExplainResolveFailure(std::string_view stderr_text) {
   const UvMessage message = ReadUvMessage(stderr_text);
   const std::string whole = base::Join(message.causes, ": ");
@@ -274,6 +341,10 @@ base::Error ExplainResolveFailure(std::string_view stderr_text) {
     error.Because(cause);
     error.SetHint(
         "only wheels are installed: require a version that has one for this Python and platform");
+  } else if (Has(message.hint, "`exclude-newer`")) {
+    error.Because(cause);
+    error.SetHint(
+        "what was uploaded later than `exclude-newer` says, or nobody knows when, is left out");
   } else if (!cause.empty()) {
     error.Because(cause);
   } else {

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,7 +29,10 @@ struct ResolveRequest {
   // Where the wheels that requirements name themselves are inside the sandbox, by sha256.
   std::map<base::Digest, std::string> wheels = {};
   std::string python = {};  // the interpreter's path inside the image
-  std::string index = {};   // URL of the only index asked; no credentials
+  std::string index = {};   // URL of the index of all that no other is named for; no credentials
+  // Packages of the set's indexes that others bring along: uv looks for them there only when they
+  // are asked for by name.
+  std::set<std::string> pinned = {};
   std::string ca_bundle =
       {};                  // path inside the sandbox of a PEM file; empty: the roots built into uv
   std::string proxy = {};  // URL; empty: none
@@ -39,11 +43,11 @@ struct ResolveCommand {
   std::vector<std::string> argv;
   std::vector<std::pair<std::string, std::string>> environment;  // complete
   std::string input;                                             // standard input
-  std::string constraints;  // text of the file at kConstraintsInside; empty: none
+  // Files that it reads at kResolveInside, by name.
+  std::map<std::string, std::string> files;
 };
 
-// Where the engine puts a command's constraints.
-constexpr const char* kConstraintsInside = "/rundlet/in/constraints.txt";
+constexpr const char* kResolveInside = "/rundlet/in";
 
 // Throws base::Error (kInvalid) when the index or the proxy is no plain http or https URL.
 ResolveCommand MakeResolveCommand(const ResolveRequest& request);
@@ -66,6 +70,11 @@ Lock ReadLockDocument(std::string_view document, const WheelChoice& choice);
 
 // What uv warned of on its standard error, in our words: releases that were yanked.
 std::vector<std::string> ReadResolveWarnings(std::string_view stderr_text);
+
+// Of the set's pinned packages: those that a lock holds, or the one that uv looked for in vain,
+// without knowing that they come from an index of their own.
+std::set<std::string> PinnedAmong(const RequirementSet& set, const Lock& lock);
+std::set<std::string> PinnedAmong(const RequirementSet& set, std::string_view stderr_text);
 
 // Why uv ended with another exit code, in our words, from its standard error. For whom it was is
 // added by the caller.

@@ -14,9 +14,9 @@ constexpr size_t kPathLimit = 4096;
 constexpr std::string_view kAlphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-class Reader {
+class RecordReader {
  public:
-  explicit Reader(std::string_view text) : rest_(text) {}
+  explicit RecordReader(std::string_view text) : rest_(text) {}
 
   std::vector<RecordRow> Read() {
     std::vector<RecordRow> rows;
@@ -136,7 +136,7 @@ std::string QuotedIfNeeded(const std::string& field) {
 
 }  // namespace
 
-std::vector<RecordRow> ParseRecord(std::string_view text) { return Reader(text).Read(); }
+std::vector<RecordRow> ParseRecord(std::string_view text) { return RecordReader(text).Read(); }
 
 std::string FormatRecord(std::vector<RecordRow> rows) {
   std::sort(rows.begin(), rows.end(),

@@ -235,11 +235,43 @@ std::string ProbeLimit(Controller controller) {
   Missing(NameOf(controller), groups.WhyNot(controller));
 }
 
-std::string ProbeLandlock() {
+std::string ProbeLandlock(const ProbePlace& place) {
   const long version =
       syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 0) ThrowErrno("asking for Landlock");
-  return fmt::format("ABI {}", version);
+  const uint64_t handled = LANDLOCK_ACCESS_FS_MAKE_DIR;
+  const UniqueFd ruleset(
+      static_cast<int>(syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0)));
+  if (!ruleset.valid() || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+      syscall(SYS_landlock_restrict_self, ruleset.get(), 0) < 0) {
+    ThrowErrno("restricting a process by Landlock");
+  }
+  const UniqueFd dir = base::OpenAt(place.state_dir, place.name, O_RDONLY | O_DIRECTORY);
+  if (mkdirat(dir.get(), "denied", 0755) == 0 || errno != EACCES)
+    Missing("restricting a process by Landlock", "it restricts nothing");
+  return fmt::format("version {}: {}", version,
+                     version >= 6   ? "writes, abstract sockets, signals"
+                     : version >= 2 ? "writes"
+                                    : "too old to be used");
+}
+
+std::string ProbeIds() {
+  const IdRange ids;
+  NamespaceForMounts(ids);
+  for (const char* path : {"/etc/subuid", "/etc/subgid"}) {
+    const UniqueFd file(open(path, O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) continue;  // of hosts that hand none out
+    for (const std::string& line : base::Split(base::ReadFd(file.get(), 1 << 20, path), '\n')) {
+      const std::vector<std::string> parts = base::Split(line, ':');
+      if (parts.size() != 3) continue;
+      const uint64_t first = std::strtoull(parts[1].c_str(), nullptr, 10);
+      const uint64_t count = std::strtoull(parts[2].c_str(), nullptr, 10);
+      if (first >= uint64_t{ids.base} + ids.count || first + count <= ids.base) continue;
+      Missing(fmt::format("looking into `{}`", path),
+              fmt::format("some are given to `{}`", base::Printable(parts[0])));
+    }
+  }
+  return fmt::format("{} to {} are nobody's", ids.base, ids.base + ids.count - 1);
 }
 
 std::string ProbeNamespaceLimit() {

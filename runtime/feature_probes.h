@@ -28,7 +28,9 @@ std::string ProbeFilter();
 std::string ProbePidfd();
 // Makes a control group and limits it.
 std::string ProbeLimit(Controller controller);
-std::string ProbeLandlock();
+std::string ProbeLandlock(const ProbePlace& place);
+// Whether the ids of sandboxes are nobody's on this host.
+std::string ProbeIds();
 std::string ProbeNamespaceLimit();
 std::string ProbeKernel();
 

@@ -115,6 +115,8 @@ std::vector<Feature> ProbeFeatures(int state_dir) {
                          [&] { return ProbeDetachedMounts(place.get()); }));
   found.push_back(
       Probed(Required("user namespaces", "steps would be root of the host"), ProbeUserNamespace));
+  found.push_back(
+      Probed(Optional("ids of sandboxes", "a sandbox could reach what these ids own"), ProbeIds));
   found.push_back(Probed(Required("number of user namespaces", "no user namespace can be made"),
                          ProbeNamespaceLimit));
   found.push_back(
@@ -134,8 +136,8 @@ std::vector<Feature> ProbeFeatures(int state_dir) {
              [] { return ProbeLimit(Controller::kPids); }));
   found.push_back(Probed(Optional("cpu limits", "`cpus` is refused"),
                          [] { return ProbeLimit(Controller::kCpu); }));
-  found.push_back(Probed(Optional("Landlock", "nothing: mounts and ids already restrict a sandbox"),
-                         ProbeLandlock));
+  found.push_back(Probed(Optional("Landlock", "no second wall behind read-only mounts"),
+                         [&] { return ProbeLandlock(place.get()); }));
   return found;
 }
 

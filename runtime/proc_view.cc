@@ -45,14 +45,16 @@ std::string Stat(std::string_view host, uint32_t processors) {
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> ProcFilesFor(const Limits& limits,
-                                                              std::string_view cpuinfo,
-                                                              std::string_view stat) {
+                                                              const HostProc& host) {
   std::vector<std::pair<std::string, std::string>> files;
+  // What others run is not its business, nor that two sandboxes share a host.
+  files.emplace_back("loadavg", "0.00 0.00 0.00 1/1 2\n");
+  files.emplace_back("sys/kernel/random/boot_id", host.fresh_uuid);
   if (limits.memory.has_value()) files.emplace_back("meminfo", MemInfo(*limits.memory));
   if (limits.cpus.has_value()) {
     const uint32_t processors = (*limits.cpus + 999) / 1000;
-    files.emplace_back("cpuinfo", CpuInfo(cpuinfo, processors));
-    files.emplace_back("stat", Stat(stat, processors));
+    files.emplace_back("cpuinfo", CpuInfo(host.cpuinfo, processors));
+    files.emplace_back("stat", Stat(host.stat, processors));
   }
   return files;
 }

@@ -1,5 +1,6 @@
-// What /proc tells a sandbox about its host, where a limit makes the kernel's answer wrong:
-// libraries size caches and pools by it. The kernel's own files stay where there is no limit.
+// What /proc tells a sandbox about its host, where the kernel's answer is wrong: because of a limit
+// (libraries size caches and pools by it), or because it is about everybody. The kernel's own files
+// stay where there is no limit.
 #pragma once
 
 #include <string>
@@ -11,9 +12,16 @@
 
 namespace rundlet::runtime {
 
-// Names below /proc with their contents. `cpuinfo` and `stat` are the host's.
+// The host's files, as they read now; `fresh_uuid` is a new one at every read.
+struct HostProc {
+  std::string_view cpuinfo;
+  std::string_view stat;
+  std::string_view fresh_uuid;
+};
+
+// Names below /proc with their contents. Of the host's files `cpuinfo` and `stat` are looked at
+// with a limit of processors only.
 std::vector<std::pair<std::string, std::string>> ProcFilesFor(const Limits& limits,
-                                                              std::string_view cpuinfo,
-                                                              std::string_view stat);
+                                                              const HostProc& host);
 
 }  // namespace rundlet::runtime

@@ -28,6 +28,8 @@ const char* NameOf(Stage stage) {
       return "setting its session and limits";
     case Stage::kTerminal:
       return "opening its terminal";
+    case Stage::kRestricted:
+      return "restricting where it may write";
     case Stage::kConfined:
       return "filtering its system calls";
     case Stage::kInit:

@@ -26,6 +26,7 @@ enum class Stage : uint32_t {
   kPivot,       // old root gone
   kLimits,      // session, keyring, rlimits, umask
   kTerminal,    // a terminal of its own, if it has one
+  kRestricted,  // Landlock: where it may write
   kConfined,    // what init and the program may not do any more
   kInit,        // init has started the step's process
   kPrivileges,  // ids and capabilities given up

@@ -249,8 +249,9 @@ class Transfer {
 
   std::string CurlCause(CURLcode code) const {
     const std::string text = curl_easy_strerror(code);
-    return fmt::format("`{}`: {}", host_,
-                       Lower(text.substr(0, 1)) + text.substr(std::min(text.size(), size_t{1})));
+    // "SSL" stays what it is.
+    const bool word = text.size() > 1 && std::islower(static_cast<unsigned char>(text[1])) != 0;
+    return fmt::format("`{}`: {}", host_, word ? Lower(text.substr(0, 1)) + text.substr(1) : text);
   }
 
   static bool IsTransient(CURLcode code) {

@@ -76,6 +76,7 @@ std::map<std::string, ArchiveMember> ListMembers(const BlobRange& plain) {
     if (members.contains(path) || links.contains(path)) {
       throw Refuse(fmt::format("`{}` is there twice", base::Printable(path)));
     }
+    if (entry->sparse) throw Refuse(fmt::format("`{}` is sparse", base::Printable(path)));
     if (entry->type == TarType::kFile) {
       members[path] = {plain.offset + entry->data_offset, entry->size};
     } else if (entry->type == TarType::kSymlink) {

@@ -59,12 +59,6 @@ int64_t ParseNumber(std::string_view field, std::string_view what) {
   return value;
 }
 
-uint64_t ParseUnsigned(std::string_view field, std::string_view what) {
-  const int64_t value = ParseNumber(field, what);
-  if (value < 0) throw Refuse(fmt::format("the {} is negative", what));
-  return static_cast<uint64_t>(value);
-}
-
 // The sum of all bytes, with the sum's own field as spaces. Some old programs added signed bytes.
 void CheckSum(const TarBlock& block) {
   constexpr size_t kStart = 148;
@@ -84,13 +78,23 @@ void CheckSum(const TarBlock& block) {
 }
 
 // Only ustar has a prefix of 155 bytes; star keeps times in the last 24 of them; GNU tar and the
-// programs before POSIX have none. Whether another magic counts as ustar, programs disagree on.
+// programs before POSIX have none. Whether another magic counts as ustar, programs disagree on; and
+// Python takes what lies there for a prefix whatever the magic says, but for GNU's sparse files.
 std::string Prefix(const TarBlock& block) {
   const std::string_view magic = Field(block, 257, 8);
-  if (!magic.starts_with("ustar") || magic == std::string_view("ustar  \0", 8)) return "";
+  const bool gnu = magic == std::string_view("ustar  \0", 8);
+  if (gnu || !magic.starts_with("ustar")) {
+    const bool sparse = gnu && block[156] == std::byte{'S'};
+    if (block[345] != std::byte{0} && !sparse) {
+      throw Refuse("it has a prefix, which its format does not have");
+    }
+    return "";
+  }
   if (!magic.starts_with(std::string_view("ustar\0", 6))) throw Refuse("its format is not known");
   const bool star = Field(block, 508, 4) == std::string_view("tar\0", 4);
-  return TextField(block, 345, star ? 131 : 155);
+  std::string prefix = TextField(block, 345, 155);
+  if (star && prefix.size() >= 131) throw Refuse("its prefix runs into star's times");
+  return prefix;
 }
 
 }  // namespace
@@ -100,16 +104,22 @@ bool IsZeroBlock(const TarBlock& block) {
                      [](std::byte byte) { return byte == std::byte{0}; });
 }
 
+uint64_t ParseTarNumber(std::string_view field, std::string_view what) {
+  const int64_t value = ParseNumber(field, what);
+  if (value < 0) throw Refuse(fmt::format("the {} is negative", what));
+  return static_cast<uint64_t>(value);
+}
+
 TarHeader ParseTarHeader(const TarBlock& block) {
   CheckSum(block);
   TarHeader header;
   header.path = TextField(block, 0, 100);
   const std::string prefix = Prefix(block);
   if (!prefix.empty()) header.path = prefix + "/" + header.path;
-  header.mode = static_cast<uint32_t>(ParseUnsigned(Field(block, 100, 8), "mode") & 07777);
-  header.uid = ParseUnsigned(Field(block, 108, 8), "user id");
-  header.gid = ParseUnsigned(Field(block, 116, 8), "group id");
-  header.size = ParseUnsigned(Field(block, 124, 12), "size");
+  header.mode = static_cast<uint32_t>(ParseTarNumber(Field(block, 100, 8), "mode") & 07777);
+  header.uid = ParseTarNumber(Field(block, 108, 8), "user id");
+  header.gid = ParseTarNumber(Field(block, 116, 8), "group id");
+  header.size = ParseTarNumber(Field(block, 124, 12), "size");
   header.mtime = ParseNumber(Field(block, 136, 12), "modification time");
   header.type = static_cast<char>(block[156]);
   header.link = TextField(block, 157, 100);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace rundlet::rootfs::worker {
 
@@ -27,5 +28,7 @@ bool IsZeroBlock(const TarBlock& block);
 // Throws base::Error (kInvalid) when the checksum is wrong or a number is none. Numbers are octal,
 // or binary as GNU tar writes what octal cannot hold.
 TarHeader ParseTarHeader(const TarBlock& block);
+// One of its numbers, which must not be negative; `what` is for the error.
+uint64_t ParseTarNumber(std::string_view field, std::string_view what);
 
 }  // namespace rundlet::rootfs::worker

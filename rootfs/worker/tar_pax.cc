@@ -48,7 +48,8 @@ PaxTime ParseTime(std::string_view text, std::string_view key) {
   return time;
 }
 
-// Calls `take` with each record's key and value, each key at most once.
+// Calls `take` with each record's key and value, each key at most once, but for the lists of sparse
+// files.
 template <typename Take>
 void ForEachRecord(std::string_view text, Take take) {
   std::set<std::string_view> seen;
@@ -64,16 +65,14 @@ void ForEachRecord(std::string_view text, Take take) {
     const size_t equals = record.find('=');
     if (equals == record.npos || equals == 0) throw Refuse("a record has no key");
     const std::string_view key = record.substr(0, equals);
-    if (!seen.insert(key).second) {
+    if (!seen.insert(key).second && !SparseRecords::Repeats(key)) {
       throw Refuse(fmt::format("`{}` is there twice", base::Printable(key.substr(0, 80))));
     }
     take(key, record.substr(equals + 1));
   }
 }
 
-bool IsSparse(std::string_view key) {
-  return key.starts_with("GNU.sparse.") || key == "SCHILY.realsize";
-}
+bool IsSparseOfStar(std::string_view key) { return key == "SCHILY.realsize"; }
 
 bool IsUsed(std::string_view key) {
   return key == "path" || key == "linkpath" || key == "size" || key == "uid" || key == "gid" ||
@@ -90,9 +89,11 @@ std::string Name(std::string_view value, std::string_view key) {
 PaxRecords ParsePax(std::string_view text) {
   PaxRecords records;
   ForEachRecord(text, [&](std::string_view key, std::string_view value) {
-    if (IsSparse(key)) {
-      throw Refuse("it describes a sparse file, which image layers should not have");
+    if (IsSparseOfStar(key)) {
+      throw Refuse(
+          "it describes a sparse file in star's own way, which other programs cannot read");
     }
+    if (SparseRecords::IsOne(key)) records.sparse.Add(key, value);
     if (value.empty() && IsUsed(key)) {
       // To POSIX it takes an earlier record back, to Python it is the value.
       throw Refuse(fmt::format("`{}` is empty", key));
@@ -113,7 +114,9 @@ PaxRecords ParsePax(std::string_view text) {
 
 void CheckGlobalPax(std::string_view text) {
   ForEachRecord(text, [](std::string_view key, std::string_view) {
-    if (!IsUsed(key) && !IsSparse(key) && !key.starts_with(kXattr)) return;
+    if (!IsUsed(key) && !SparseRecords::IsOne(key) && !IsSparseOfStar(key) &&
+        !key.starts_with(kXattr))
+      return;
     throw Refuse(fmt::format("`{}` is set for the whole archive, on which tar programs disagree",
                              base::Printable(key.substr(0, 80))));
   });

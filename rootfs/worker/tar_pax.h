@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "rootfs/worker/tar_sparse.h"
+
 namespace rundlet::rootfs::worker {
 
 struct PaxTime {
@@ -24,10 +26,11 @@ struct PaxRecords {
   std::optional<uint64_t> gid;
   std::optional<PaxTime> mtime;
   std::vector<std::pair<std::string, std::string>> xattrs;  // name, raw value (SCHILY.xattr.*)
+  SparseRecords sparse;
 };
 
 // Throws base::Error (kInvalid) for what readers disagree on: malformed records, a key twice,
-// sparse files.
+// star's sparse files.
 PaxRecords ParsePax(std::string_view text);
 
 // A header for the whole archive. Go's reader, and with it every container tool, ignores one; GNU

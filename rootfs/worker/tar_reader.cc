@@ -13,6 +13,8 @@ constexpr uint64_t kExtensionLimit = uint64_t{1} << 20;  // bytes of one extende
 constexpr uint64_t kOctalLimit = uint64_t{1}
                                  << 33;  // the first size that a ustar header cannot hold
 
+constexpr std::string_view kStandIn = "/GNUSparseFile.";
+
 base::Error Refuse(std::string why) {
   return base::Error(base::Fault::kInvalid, "reading a tar archive").Because(std::move(why));
 }
@@ -35,6 +37,7 @@ TarType TypeOf(const TarHeader& header, const std::string& path) {
       return slash ? TarType::kDirectory : TarType::kFile;
     case '0':
     case '7':  // "contiguous"
+    case 'S':  // sparse
       if (slash) throw RefuseEntry(path, "is a file whose name ends with a slash");
       return TarType::kFile;
     case '1':
@@ -47,8 +50,6 @@ TarType TypeOf(const TarHeader& header, const std::string& path) {
       return TarType::kSpecial;
     case '5':
       return TarType::kDirectory;
-    case 'S':
-      throw RefuseEntry(path, "is a sparse file, which image layers should not have");
     default:
       throw RefuseEntry(
           path, fmt::format("is of unknown type {:#04x}", static_cast<unsigned char>(header.type)));
@@ -159,6 +160,10 @@ TarEntry TarReader::Build(const TarHeader& header, Extensions& extensions) {
     throw RefuseEntry(header.path, "has extended headers of two kinds");
   }
   const std::optional<PaxRecords>& pax = extensions.pax;
+  const bool sparse = pax && !pax->sparse.empty();
+  if (header.type == 'S' && pax) {
+    throw RefuseEntry(header.path, "has extended headers of two kinds");
+  }
   TarEntry entry;
   entry.path = extensions.long_path.value_or(header.path);
   entry.link = extensions.long_link.value_or(header.link);
@@ -168,6 +173,13 @@ TarEntry TarReader::Build(const TarHeader& header, Extensions& extensions) {
   entry.mtime = {header.mtime, 0};
   if (pax) {
     entry.path = pax->path.value_or(entry.path);
+    if (!pax->sparse.name().empty()) {
+      // GNU tar gives the entry a name that nobody would use, for those who cannot read the other.
+      if (pax->path && pax->path->find(kStandIn) == std::string::npos) {
+        throw RefuseEntry(*pax->path, "is a sparse file with two names");
+      }
+      entry.path = pax->sparse.name();
+    }
     entry.link = pax->link.value_or(entry.link);
     entry.uid = pax->uid.value_or(entry.uid);
     entry.gid = pax->gid.value_or(entry.gid);
@@ -178,8 +190,34 @@ TarEntry TarReader::Build(const TarHeader& header, Extensions& extensions) {
   entry.type = TypeOf(header, entry.path);
   const bool link = entry.type == TarType::kHardLink || entry.type == TarType::kSymlink;
   if (link && entry.link.empty()) throw RefuseEntry(entry.path, "is a link to nothing");
+  if (sparse && (entry.type != TarType::kFile || header.type == '\0')) {
+    throw RefuseEntry(entry.path, "is sparse and not a file");
+  }
   entry.size = SizeOf(header, pax, entry.type, entry.path);
   return entry;
+}
+
+// What says where a sparse file's bytes belong lies between its header and them, or takes up the
+// first of them.
+void TarReader::TakeSparse(const TarBlock& block, const TarHeader& header,
+                           const Extensions& extensions, TarEntry& entry) {
+  const bool records = extensions.pax && !extensions.pax->sparse.empty();
+  if (header.type != 'S' && !records) return;
+  const uint64_t start = position_;
+  const TakeBytes take = [&](std::span<std::byte> buffer) {
+    if (records && position_ - start + buffer.size() > std::min(entry.size, kExtensionLimit)) {
+      throw RefuseEntry(entry.path, "has a list of sparse parts without an end");
+    }
+    if (TakeAll(buffer) < buffer.size()) throw Truncated();
+  };
+  if (records) {
+    const SparseRecords::Found found = extensions.pax->sparse.Take(take);
+    entry.sparse = found.map;
+    entry.size -= found.list_bytes;
+  } else {
+    entry.sparse = TakeGnuSparse(block, take);
+  }
+  CheckSparse(*entry.sparse, entry.size);
 }
 
 // One block of zeros was read. What follows must be zeros too: GNU tar -i and libarchive would read
@@ -215,6 +253,7 @@ std::optional<TarEntry> TarReader::Next() {
     const TarHeader header = ParseTarHeader(block);
     if (TakeExtension(header, extensions)) continue;
     TarEntry entry = Build(header, extensions);
+    TakeSparse(block, header, extensions, entry);
     entry.data_offset = position_;
     left_ = entry.size;
     padding_ = PaddingOf(entry.size);

@@ -4,9 +4,9 @@
 // Tar programs differ on odd archives, and a layer that two programs read differently can hide
 // files from one of them. So an archive that is read differently by Go, GNU tar or Python is
 // refused: a link or directory with a body, a size stated twice with different values, a long name
-// stated twice, global headers that matter, bytes after the end. Sparse files are refused: the
-// image specification advises against them (layer.md). Why not libarchive: it guesses whether a
-// hard link has a body, converts names by locale, and takes several such archives without a word.
+// stated twice, global headers that matter, bytes after the end. Why not libarchive: it guesses
+// whether a hard link has a body, converts names by locale, and takes several such archives without
+// a word.
 //
 // What comes out is as hostile as what goes in: paths may be absolute, hold "..", or bytes that are
 // no UTF-8.
@@ -22,6 +22,7 @@
 #include "rootfs/worker/tar_header.h"
 #include "rootfs/worker/tar_pax.h"
 #include "rootfs/worker/tar_source.h"
+#include "rootfs/worker/tar_sparse.h"
 
 namespace rundlet::rootfs::worker {
 
@@ -34,10 +35,11 @@ struct TarEntry {
   uint32_t mode = 0;  // permissions, setuid, setgid, sticky
   uint64_t uid = 0;
   uint64_t gid = 0;
-  uint64_t size = 0;
+  uint64_t size = 0;  // of the bytes in the archive
   PaxTime mtime;
   std::vector<std::pair<std::string, std::string>> xattrs;
-  uint64_t data_offset = 0;  // of a file's bytes, from the start of the stream
+  uint64_t data_offset = 0;         // of a file's bytes, from the start of the stream
+  std::optional<SparseMap> sparse;  // where the bytes belong; else they are the whole file
 };
 
 class TarReader {
@@ -65,6 +67,8 @@ class TarReader {
   std::string TakeText(const TarHeader& header);
   bool TakeExtension(const TarHeader& header, Extensions& extensions);
   TarEntry Build(const TarHeader& header, Extensions& extensions);
+  void TakeSparse(const TarBlock& block, const TarHeader& header, const Extensions& extensions,
+                  TarEntry& entry);
   void TakeEnd();
 
   ByteSource& source_;

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <climits>
 #include <optional>
+#include <span>
 
 #include "base/error.h"
 #include "base/fs.h"
@@ -21,6 +22,8 @@
 namespace rundlet::rootfs::worker {
 namespace {
 
+constexpr uint64_t kHighestOwner = UINT32_MAX - 1;  // the last one stands for "no change"
+constexpr uid_t kNobody = 65'534;
 constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kMetadata = ".wh..wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
@@ -74,9 +77,8 @@ void TreeWriter::Count(const std::string& path) {
 void TreeWriter::Add(const TarEntry& entry, TarReader& data) {
   const std::string path = CleanPath(entry.path, limits_.depth);
   Count(path);
-  if (entry.uid > limits_.highest_id || entry.gid > limits_.highest_id) {
-    throw Refuse(path, fmt::format("belongs to {}:{}; ids above {} are not supported", entry.uid,
-                                   entry.gid, limits_.highest_id));
+  if (entry.uid > kHighestOwner || entry.gid > kHighestOwner) {
+    throw Refuse(path, fmt::format("belongs to {}:{}, which are no ids", entry.uid, entry.gid));
   }
   if (path == "." && entry.type != TarType::kDirectory) {
     throw Refuse(path, "makes the root something else than a directory");
@@ -193,12 +195,20 @@ void TreeWriter::AddWhiteout(const std::string& path) {
   }
 }
 
+// A sandbox has no more ids than that: to all others the kernel gives the name of nobody.
+TreeWriter::Owner TreeWriter::OwnerOf(const TarEntry& entry) {
+  const auto shown = [&](uint64_t id) {
+    return id > limits_.highest_id ? kNobody : static_cast<uid_t>(id);
+  };
+  if (std::max(entry.uid, entry.gid) > limits_.highest_id) ++report_.foreign_owners;
+  return {shown(entry.uid), shown(entry.gid)};
+}
+
 void TreeWriter::ApplyMode(int fd, const TarEntry& entry, uint32_t mask) {
   // Owner first: a change of owner may clear mode bits.
-  if (entry.uid != geteuid() || entry.gid != getegid()) {
-    if (fchown(fd, static_cast<uid_t>(entry.uid), static_cast<gid_t>(entry.gid)) < 0) {
-      Fail("changing the owner of", entry.path);
-    }
+  const Owner owner = OwnerOf(entry);
+  if (owner.uid != geteuid() || owner.gid != getegid()) {
+    if (fchown(fd, owner.uid, owner.gid) < 0) Fail("changing the owner of", entry.path);
   }
   if ((entry.mode & (S_ISUID | S_ISGID)) != 0) ++report_.stripped_setuid;
   if (fchmod(fd, entry.mode & mask) < 0) Fail("changing the mode of", entry.path);
@@ -247,6 +257,37 @@ void TreeWriter::AddDirectory(const TarEntry& entry, const std::string& path) {
   directory_times_.emplace_back(path, entry.mtime);
 }
 
+void TreeWriter::WriteContent(int file, const TarEntry& entry, const std::string& path,
+                              TarReader& data) {
+  if (!entry.sparse) {
+    for (auto bytes = data.Data(); !bytes.empty(); bytes = data.Data()) {
+      base::WriteFd(file, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "a file");
+      report_.bytes += bytes.size();
+    }
+    return;
+  }
+  // What is stored was found to be no more than the file's size.
+  const uint64_t holes = entry.sparse->file_size - entry.size;
+  if (holes > limits_.hole_bytes - hole_bytes_) {
+    throw Refuse(path, fmt::format("is too sparse: the holes of a layer's files may together be {}",
+                                   base::HumanBytes(limits_.hole_bytes)));
+  }
+  hole_bytes_ += holes;
+  if (ftruncate(file, static_cast<off_t>(entry.sparse->file_size)) < 0) Fail("writing", path);
+  std::span<const std::byte> bytes;
+  for (TarExtent extent : entry.sparse->extents) {
+    if (lseek(file, static_cast<off_t>(extent.offset), SEEK_SET) < 0) Fail("writing", path);
+    while (extent.size > 0) {
+      if (bytes.empty()) bytes = data.Data();
+      const auto now = bytes.first(std::min<uint64_t>(extent.size, bytes.size()));
+      base::WriteFd(file, {reinterpret_cast<const char*>(now.data()), now.size()}, "a file");
+      bytes = bytes.subspan(now.size());
+      extent.size -= now.size();
+      report_.bytes += now.size();
+    }
+  }
+}
+
 void TreeWriter::AddFile(const TarEntry& entry, const std::string& path, TarReader& data) {
   const Slot slot = OpenSlot(path);
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
@@ -257,11 +298,7 @@ void TreeWriter::AddFile(const TarEntry& entry, const std::string& path, TarRead
     file = base::UniqueFd(openat(slot.parent, slot.name.c_str(), kFlags, 0600));
   }
   if (!file.valid()) Fail("creating", path);
-  for (auto bytes = data.Data(); !bytes.empty(); bytes = data.Data()) {
-    base::WriteFd(file.get(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()},
-                  "a file");
-    report_.bytes += bytes.size();
-  }
+  WriteContent(file.get(), entry, path, data);
   ApplyXattrs(file.get(), entry);
   ApplyMode(file.get(), entry, 01777);
   if (futimens(file.get(), TimesOf(entry.mtime).data()) < 0) Fail("setting the time of", path);
@@ -278,8 +315,8 @@ void TreeWriter::AddSymlink(const TarEntry& entry, const std::string& path) {
     Clear(slot, path);
     if (symlinkat(entry.link.c_str(), slot.parent, name) < 0) Fail("creating link", path);
   }
-  if (fchownat(slot.parent, name, static_cast<uid_t>(entry.uid), static_cast<gid_t>(entry.gid),
-               AT_SYMLINK_NOFOLLOW) < 0) {
+  const Owner owner = OwnerOf(entry);
+  if (fchownat(slot.parent, name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) < 0) {
     Fail("changing the owner of", path);
   }
   if (utimensat(slot.parent, name, TimesOf(entry.mtime).data(), AT_SYMLINK_NOFOLLOW) < 0) {

@@ -7,11 +7,14 @@
 // trusted.overlay.opaque. Both hold for lower layers only, whatever their order in the archive:
 // what the same layer brings stays (image specification, layer.md).
 //
-// Kept: names, contents, modes without setuid and setgid, owners up to 65535, times, user.*
-// attributes, hard links. Dropped and counted: devices, fifos, other attributes, setuid and setgid
-// bits. An entry that comes twice replaces the first. Directories that the archive only implies get
-// mode 0755 and the writer's owner.
+// Kept: names, contents, holes of sparse files, modes without setuid and setgid, owners, times,
+// user.* attributes, hard links. Owners above 65535 become "nobody" (65534), which is how a sandbox
+// would show them. Dropped and counted: devices, fifos, other attributes, setuid and setgid bits.
+// An entry that comes twice replaces the first. Directories that the archive only implies get mode
+// 0755 and the writer's owner.
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstdint>
 #include <set>
@@ -30,6 +33,7 @@ struct TreeLimits {
                         << 20;  // of all paths together: what the writer may have to remember
   size_t depth = 256;
   uint64_t xattr_bytes = uint64_t{64} << 10;  // of one entry
+  uint64_t hole_bytes = uint64_t{4} << 30;    // of all sparse files: what is not there is read, too
   uint64_t highest_id = 65'535;
 };
 
@@ -39,6 +43,7 @@ struct TreeReport {
   uint64_t dropped_specials = 0;
   uint64_t dropped_xattrs = 0;
   uint64_t stripped_setuid = 0;
+  uint64_t foreign_owners = 0;  // now nobody's
   std::vector<std::string>
       opaque;  // directories that hide all that lower layers have there; "." is the root
 };
@@ -59,6 +64,10 @@ class TreeWriter {
     int parent;
     std::string name;
   };
+  struct Owner {
+    uid_t uid;
+    gid_t gid;
+  };
 
   void Count(const std::string& path);
   Slot OpenSlot(const std::string& path);
@@ -69,8 +78,10 @@ class TreeWriter {
   void AddWhiteout(const std::string& path);
   void AddDirectory(const TarEntry& entry, const std::string& path);
   void AddFile(const TarEntry& entry, const std::string& path, TarReader& data);
+  void WriteContent(int file, const TarEntry& entry, const std::string& path, TarReader& data);
   void AddSymlink(const TarEntry& entry, const std::string& path);
   void AddHardLink(const TarEntry& entry, const std::string& path);
+  Owner OwnerOf(const TarEntry& entry);
   void ApplyMode(int fd, const TarEntry& entry, uint32_t mask);
   void ApplyXattrs(int fd, const TarEntry& entry);
   void DropHiddenWhiteouts();
@@ -79,6 +90,7 @@ class TreeWriter {
   TreeLimits limits_;
   TreeReport report_;
   uint64_t name_bytes_ = 0;
+  uint64_t hole_bytes_ = 0;
   // Entries of one directory mostly follow each other: its descriptor is kept.
   std::string parent_path_;
   base::UniqueFd parent_;

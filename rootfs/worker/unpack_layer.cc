@@ -81,6 +81,7 @@ nlohmann::json UnpackLayerTo(int out, int file, const nlohmann::json& request) {
           {"dropped_specials", unpacked.tree.dropped_specials},
           {"dropped_xattrs", unpacked.tree.dropped_xattrs},
           {"stripped_setuid", unpacked.tree.stripped_setuid},
+          {"foreign_owners", unpacked.tree.foreign_owners},
           {"opaque", opaque}};
 }
 

@@ -15,8 +15,8 @@ enum class Controller {
 };
 const char* NameOf(Controller controller);  // as users and the kernel know it: "memory", ...
 using Controllers = std::set<Controller>;
-inline constexpr std::array kControllers = {Controller::kMemory, Controller::kPids, Controller::kCpu,
-                                     Controller::kCpuTime};
+inline constexpr std::array kControllers = {Controller::kMemory, Controller::kPids,
+                                            Controller::kCpu, Controller::kCpuTime};
 
 enum class GroupVersion { kV1, kV2 };
 const char* NameOf(GroupVersion version);  // "v1"

@@ -1,5 +1,6 @@
 #include "runtime/child/child.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/keyctl.h>
 #include <sched.h>
@@ -10,15 +11,18 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 
+#include "runtime/defences.h"
 #include "runtime/init/init.h"
 
 namespace rundlet::runtime {
 namespace {
 
 constexpr rlim_t kOpenFiles = 65'536;
+constexpr int kNewTime = 0x80;  // CLONE_NEWTIME, which the C library of old hosts does not know
 
 void WaitForIdMap(Prepared& prepared) {
   char byte;
@@ -30,6 +34,24 @@ void WaitForIdMap(Prepared& prepared) {
   // itself.
   if (count != 1) _exit(1);
   Reach(prepared, Stage::kIdMap);
+}
+
+// Its uptime begins now. While this process still is the host's root, to whom its files in the
+// launcher's procfs belong. Kernels without time namespaces tell the host's uptime.
+void BeginTime(const Prepared& prepared) {
+  timespec now;
+  char text[64];
+  if (unshare(kNewTime) < 0) {
+    if (errno != EINVAL) Fail(prepared, Stage::kIdentity, errno);
+    return;
+  }
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  const int length =
+      snprintf(text, sizeof text, "boottime -%lld 0\n", static_cast<long long>(now.tv_sec));
+  const int offsets = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+  if (offsets < 0 || write(offsets, text, static_cast<size_t>(length)) != length)
+    Fail(prepared, Stage::kIdentity, errno);
+  close(offsets);
 }
 
 void BecomeRoot(Prepared& prepared) {
@@ -48,8 +70,9 @@ void SetLimits(Prepared& prepared) {
   rlimit files = {1024, kOpenFiles};
   // Its own control groups become the root of what it sees of them.
   if (unshare(CLONE_NEWCGROUP) < 0 ||
-      sethostname(prepared.hostname, strlen(prepared.hostname)) < 0 || setsid() < 0 ||
-      setrlimit(RLIMIT_CORE, &no_core) < 0 || setrlimit(RLIMIT_NPROC, &processes) < 0) {
+      sethostname(prepared.hostname, strlen(prepared.hostname)) < 0 ||
+      (Stands(Defence::kSession) && setsid() < 0) || setrlimit(RLIMIT_CORE, &no_core) < 0 ||
+      setrlimit(RLIMIT_NPROC, &processes) < 0) {
     Fail(prepared, Stage::kLimits, errno);
   }
   rlimit current;
@@ -59,7 +82,8 @@ void SetLimits(Prepared& prepared) {
   if (setrlimit(RLIMIT_NOFILE, &files) < 0) Fail(prepared, Stage::kLimits, errno);
   // A session keyring of its own: without it the caller's keys are inherited. Kernels without
   // keyrings have none to leak.
-  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS) {
+  if (Stands(Defence::kKeyring) && syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 &&
+      errno != ENOSYS) {
     Fail(prepared, Stage::kLimits, errno);
   }
   umask(022);
@@ -78,14 +102,17 @@ void Reach(Prepared& prepared, Stage stage) {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   prepared.times[static_cast<size_t>(stage)] = int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  StopAt(stage);
 }
 
 void RunChild(Prepared& prepared) {
   WaitForIdMap(prepared);
+  BeginTime(prepared);
   BecomeRoot(prepared);
   MountTree(prepared);
   SetLimits(prepared);
   if (prepared.terminal != nullptr) OpenTerminal(prepared);
+  RestrictWrites(prepared);
   Confine(prepared);
   const pid_t program = fork();
   if (program < 0) Fail(prepared, Stage::kInit, errno);

@@ -11,6 +11,7 @@ namespace rundlet::runtime {
 // The parts, in the order in which they run. Each reports its own failure and exits.
 void MountTree(Prepared& prepared);                // child/mounts.cc
 void OpenTerminal(Prepared& prepared);             // child/terminal.cc
+void RestrictWrites(Prepared& prepared);           // child/landlock.cc
 void Confine(Prepared& prepared);                  // child/privileges.cc
 void GiveUpPrivileges(Prepared& prepared);         // child/privileges.cc
 void ControlTerminal(Prepared& prepared);          // child/terminal.cc

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "runtime/child/child.h"
+#include "runtime/defences.h"
 
 namespace rundlet::runtime {
 namespace {
@@ -21,8 +22,9 @@ constexpr char kNewRoot[] = "/root";  // a directory of the launcher's private r
 // Of the launcher's own /dev, which it mounted itself: read-only, and not of any image.
 constexpr char kEmptyFile[] = "/dev/null";
 constexpr char kEmptyDirectory[] = "/dev/pts";
-constexpr const char* kMasked[] = {"acpi", "asound", "cmdline",       "interrupts",  "key-users",
-                                   "keys", "scsi",   "latency_stats", "sched_debug", "timer_list"};
+constexpr const char* kMasked[] = {
+    "acpi",  "asound",  "cmdline",    "diskstats", "interrupts",    "key-users",   "keys",
+    "locks", "modules", "partitions", "scsi",      "latency_stats", "sched_debug", "timer_list"};
 constexpr int kResolveAttempts = 256;
 
 int OpenInRoot(int root, const char* path, unsigned flags) {
@@ -101,10 +103,13 @@ int MountFor(const PreparedMount& mount) {
     case PreparedMount::Kind::kScratch:
       return open_tree(AT_FDCWD, mount.source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     case PreparedMount::Kind::kProc: {
+      if (!Stands(Defence::kProcesses))  // then only the host's will do
+        return open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
       const char* const full[] = {nullptr};
       const char* const own[] = {"subset", "pid", nullptr};
-      return MakeFileSystem("proc", mount.full ? full : own,
-                            kQuiet | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY);
+      return MakeFileSystem(
+          "proc", mount.full ? full : own,
+          kQuiet | MOUNT_ATTR_NODEV | (Stands(Defence::kProcReadOnly) ? MOUNT_ATTR_RDONLY : 0));
     }
     case PreparedMount::Kind::kDevpts: {
       const char* const options[] = {"newinstance", nullptr, "ptmxmode", "0666",
@@ -115,12 +120,13 @@ int MountFor(const PreparedMount& mount) {
   return -1;
 }
 
-void Attach(const Prepared& prepared, Stage stage, const PreparedMount& mount, int target) {
+void Attach(const Prepared& prepared, Stage stage, PreparedMount& mount, int target) {
   const int source = MountFor(mount);
   if (source < 0 ||
       move_mount(source, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
     Fail(prepared, stage, errno, mount.index);
   }
+  mount.fd = source;
 }
 
 // Hides what the host's procfs would tell to everybody. Unreadable ones (kcore, kmsg, ...) belong
@@ -156,12 +162,13 @@ void MountTree(Prepared& prepared) {
   if (root < 0) Fail(prepared, Stage::kRoot, errno);
   Reach(prepared, Stage::kRoot);
   for (size_t i = 1; i < prepared.mount_count; ++i) {
-    const PreparedMount& mount = prepared.mounts[i];
+    PreparedMount& mount = prepared.mounts[i];
     const int target = OpenTarget(root, mount);
     if (target < 0) Fail(prepared, Stage::kTargets, errno, mount.index);
     Attach(prepared, Stage::kTargets, mount, target);
     close(target);
-    if (mount.kind == PreparedMount::Kind::kProc && mount.full) MaskProc(prepared, root, mount);
+    if (mount.kind == PreparedMount::Kind::kProc && mount.full && Stands(Defence::kProcMasks))
+      MaskProc(prepared, root, mount);
   }
   Reach(prepared, Stage::kTargets);
   if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||

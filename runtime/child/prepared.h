@@ -22,13 +22,20 @@ struct PreparedMount {
     kProc,     // made by the child, for its own pid namespace
     kDevpts,   // likewise
   };
+  // What the program may write there, as far as owners and modes let it.
+  enum class Writes {
+    kNothing,
+    kDevices,  // into the files that are there
+    kAll,
+  };
   Kind kind;
   uint32_t index;      // of the mount in the plan, for errors
-  int fd;              // kAttach
+  int fd;              // the mount: kAttach has it before the clone, the others once it is made
   const char* source;  // kScratch: its path in the launcher's root
   const char* target;  // relative to the new root; "." for the root itself
   bool directory;      // what the target must be
   bool full;           // kProc
+  Writes writes;
 };
 
 constexpr size_t kMaxPreparedMounts = 600;

@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "runtime/child/child.h"
+#include "runtime/defences.h"
 #include "runtime/seccomp/filter.h"
 
 namespace rundlet::runtime {
@@ -41,6 +42,7 @@ uint64_t WantedCapabilities(const Prepared& prepared) {
   uint64_t wanted = 0;
   switch (prepared.keeps) {
     case Keeps::kNothing:
+      if (!Stands(Defence::kCapabilities)) wanted = Bit(CAP_LAST_CAP + 1) - 1;
       break;
     case Keeps::kUnpacker:
       for (const int capability : kUnpackerCapabilities) wanted |= Bit(capability);
@@ -68,9 +70,10 @@ bool DropBoundingSet(uint64_t wanted) {
 void Confine(Prepared& prepared) {
   const sock_fprog program = {static_cast<unsigned short>(kFilterLength),
                               const_cast<sock_filter*>(kFilter)};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+  if ((Stands(Defence::kNoNewPrivs) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) ||
       !DropBoundingSet(WantedCapabilities(prepared)) ||
-      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) {
+      (Stands(Defence::kFilter) &&
+       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)) {
     Fail(prepared, Stage::kConfined, errno);
   }
   Reach(prepared, Stage::kConfined);
@@ -79,12 +82,12 @@ void Confine(Prepared& prepared) {
 // Runs in the program's process and in init, after Confine.
 void GiveUpPrivileges(Prepared& prepared) {
   const uint64_t wanted = WantedCapabilities(prepared);
-  // Only an unpacker starts programs that are to have what it has.
-  const uint64_t inherited = prepared.keeps == Keeps::kUnpacker ? wanted : 0;
+  // Init starts no program; whoever does passes on what it has.
+  const uint64_t inherited = prepared.keeps == Keeps::kInit ? 0 : wanted;
   const uint64_t set_up = wanted | Bit(CAP_SETPCAP) | Bit(CAP_SETUID) | Bit(CAP_SETGID);
   bool done = SetCapabilities(set_up, inherited) == 0;
-  for (const int capability : kUnpackerCapabilities) {
-    if (!done || (inherited & Bit(capability)) == 0) break;
+  for (int capability = 0; capability <= CAP_LAST_CAP; ++capability) {
+    if (!done || (inherited & Bit(capability)) == 0) continue;
     done = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) == 0;
   }
   done = done && prctl(PR_SET_SECUREBITS, kSecureBits, 0, 0, 0) == 0 &&

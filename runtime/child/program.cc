@@ -9,6 +9,7 @@
 #include <climits>
 
 #include "runtime/child/child.h"
+#include "runtime/defences.h"
 
 namespace rundlet::runtime {
 namespace {
@@ -33,6 +34,10 @@ bool ArrangeDescriptors(Prepared& prepared) {
     if (dup2(parked[i], static_cast<int>(i)) < 0) return false;
   }
   const auto first_free = static_cast<unsigned>(count);
+  if (!Stands(Defence::kDescriptors)) {
+    for (int fd = static_cast<int>(count); fd < kParking; ++fd) fcntl(fd, F_SETFD, 0);
+    return true;
+  }
   return syscall(SYS_close_range, first_free, unsigned{kParking - 1}, 0) == 0 &&
          syscall(SYS_close_range, first_free, ~0u, CLOSE_RANGE_CLOEXEC) == 0;
 }

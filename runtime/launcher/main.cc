@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "runtime/child/child.h"
+#include "runtime/defences.h"
 #include "runtime/launcher/leaves.h"
 #include "runtime/launcher/network.h"
 #include "runtime/launcher/prepare.h"
@@ -32,8 +33,10 @@ namespace {
 using base::UniqueFd;
 
 // Not the control groups': its root would be the launcher's group. The child makes that one.
-constexpr uint64_t kNamespaces =
-    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+uint64_t Namespaces() {
+  return CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
+         (Stands(Defence::kProcesses) ? CLONE_NEWPID : 0);
+}
 
 struct Started {
   LaunchReply reply{};
@@ -58,7 +61,7 @@ Started Clone(Preparation& preparation, const SandboxSpec& spec, Leaves& leaves)
   record.oom_control = oom_control.get();
   int pidfd = -1;
   clone_args arguments{};
-  arguments.flags = kNamespaces | CLONE_PARENT | CLONE_PIDFD;  // the network's: we are in it
+  arguments.flags = Namespaces() | CLONE_PARENT | CLONE_PIDFD;  // the network's: we are in it
   arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   if (leaves.into() >= 0) {
     arguments.flags |= CLONE_INTO_CGROUP;
@@ -100,12 +103,15 @@ struct Kept {
 Started StartSandbox(Kept& kept, const LaunchHeader& header, std::vector<UniqueFd> descriptors) {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
+  StopAt(Stage::kReceived);
   const size_t program = header.has_program != 0 ? 1 : 0;
   const size_t files_at = kFixedDescriptors + program;
   const size_t mounts_at = files_at + header.files;
   if (descriptors.size() != mounts_at + header.mounts) return Refused(Stage::kReceived, EPROTO);
-  const SandboxSpec spec =
+  SandboxSpec spec =
       DecodeSpec(base::ReadFd(descriptors[0].get(), kMaxSpecBytes, "a sandbox spec"));
+  if (!Stands(Defence::kIds)) spec.ids.base = 0;
+  if (!Stands(Defence::kNetwork)) spec.network = Network::kHost;
   std::vector<UniqueFd> handed;
   for (size_t i = mounts_at; i < descriptors.size(); ++i)
     handed.push_back(std::move(descriptors[i]));
@@ -196,6 +202,7 @@ int Main() {
       files.rlim_cur = files.rlim_max;
       setrlimit(RLIMIT_NOFILE, &files);
     }
+    Weaken();
     EnterPrivateRoot(UniqueFd(kLauncherStore));
     Serve();
     return 0;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "runtime/defences.h"
 #include "runtime/launcher/mounting.h"
 
 namespace rundlet::runtime {
@@ -46,7 +47,8 @@ UniqueFd ByDescriptor(const OverlayParts& parts) {
   }
   if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
     ThrowErrno("creating an overlay");
-  UniqueFd mount(fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  const unsigned nosuid = Stands(Defence::kNoSuid) ? MOUNT_ATTR_NOSUID : 0;
+  UniqueFd mount(fsmount(context.get(), FSMOUNT_CLOEXEC, nosuid | MOUNT_ATTR_NODEV));
   if (!mount.valid()) ThrowErrno("mounting an overlay");
   return mount;
 }

@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "runtime/defences.h"
 #include "runtime/launcher/mounting.h"
 #include "runtime/launcher/overlay.h"
 #include "runtime/launcher/user_namespace.h"
@@ -29,6 +31,12 @@ constexpr uint64_t kLeastFiles = 1024;
 constexpr size_t kMaxProcFile = size_t{16} << 20;
 constexpr uint64_t kOnly = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+uint64_t ReadOnly() { return Stands(Defence::kReadOnly) ? MOUNT_ATTR_RDONLY : 0; }
+
+using Writes = PreparedMount::Writes;
+
+Writes If(bool writable) { return writable ? Writes::kAll : Writes::kNothing; }
 
 uint64_t KeyOf(const IdRange& ids) { return uint64_t{ids.base} << 32 | ids.count; }
 
@@ -104,7 +112,7 @@ UniqueFd MountCache::ReadOnlyOverlay(const std::string& store, const Layers& lay
     const std::vector<UniqueFd> lowers = OpenLayers(store, layers);
     mount = MountOverlay({.lowers = Numbers(lowers)});
   }
-  SetAttributes(mount.get(), kOnly | MOUNT_ATTR_RDONLY, 0);
+  SetAttributes(mount.get(), kOnly | ReadOnly(), 0);
   const std::string place = fmt::format("/layers/{}", next_++);
   if (mkdir(place.c_str(), 0755) < 0) ThrowErrno("creating `{}`", place);
   runtime::Attach(mount.get(), place);
@@ -198,43 +206,52 @@ PreparedMount& Preparation::Add(PreparedMount::Kind kind, const char* target, ui
     ThrowErrno("preparing mounts");
   }
   PreparedMount& mount = record_.mounts[record_.mount_count++];
-  mount = {kind, index, -1, nullptr, target, true, false};
+  mount = {kind, index, -1, nullptr, target, true, false, Writes::kNothing};
   return mount;
 }
 
-void Preparation::AddAttached(UniqueFd fd, const char* target, uint32_t index, bool directory) {
+PreparedMount& Preparation::AddAttached(UniqueFd fd, const char* target, uint32_t index) {
   PreparedMount& mount = Add(PreparedMount::Kind::kAttach, target, index);
   mount.fd = fd.get();
-  mount.directory = directory;
+  mount.directory = IsDirectory(fd.get());
   owned_.push_back(std::move(fd));
+  return mount;
 }
 
 void Preparation::AddScratch(const char* target, uint32_t mode, uint32_t index) {
-  Add(PreparedMount::Kind::kScratch, target, index).source =
-      Keep("/scratch/" + NewScratchDirectory(mode));
+  PreparedMount& mount = Add(PreparedMount::Kind::kScratch, target, index);
+  mount.source = Keep("/scratch/" + NewScratchDirectory(mode));
+  mount.writes = Writes::kAll;
 }
 
 void Preparation::AddDevices(uint32_t index) {
-  AddAttached(CloneTree(AT_FDCWD, "/dev"), "dev", index);
-  Add(PreparedMount::Kind::kDevpts, "dev/pts", index);
+  AddAttached(CloneTree(AT_FDCWD, "/dev"), "dev", index).writes = Writes::kDevices;
+  Add(PreparedMount::Kind::kDevpts, "dev/pts", index).writes = Writes::kDevices;
   AddScratch("dev/shm", 01777, index);
 }
 
 // Files of the launcher's own, which no id of a sandbox may write, over the kernel's.
 void Preparation::AddProcFiles(const SandboxSpec& spec, const std::string& target, uint32_t index) {
-  if (!spec.limits.memory.has_value() && !spec.limits.cpus.has_value()) return;
   const auto host = [](const char* path) {
     return base::ReadFd(base::OpenHostPath(path, O_RDONLY).get(), kMaxProcFile, path);
   };
+  const bool counted = spec.limits.cpus.has_value();
+  const std::string cpuinfo = counted ? host("/proc/cpuinfo") : "";
+  std::string stat = counted ? host("/proc/stat") : "";
+  // As its uptime (child/child.cc), so does its boot begin now.
+  if (access("/proc/self/ns/time", F_OK) == 0) stat = fmt::format("btime {}\n", time(nullptr));
+  const std::string uuid = host("/proc/sys/kernel/random/uuid");
   const std::string directory = NewScratchDirectory(0700);
   const UniqueFd dir = base::OpenAt(scratch_.get(), directory, O_RDONLY | O_DIRECTORY);
+  unsigned number = 0;
   for (const auto& [name, text] :
-       ProcFilesFor(spec.limits, host("/proc/cpuinfo"), host("/proc/stat"))) {
-    base::WriteFd(base::OpenAt(dir.get(), name, O_WRONLY | O_CREAT | O_EXCL, 0444).get(), text,
+       ProcFilesFor(spec.limits, {.cpuinfo = cpuinfo, .stat = stat, .fresh_uuid = uuid})) {
+    const std::string file = std::to_string(number++);
+    base::WriteFd(base::OpenAt(dir.get(), file, O_WRONLY | O_CREAT | O_EXCL, 0444).get(), text,
                   name);
     PreparedMount& mount =
         Add(PreparedMount::Kind::kScratch, Keep(fmt::format("{}/{}", target, name)), index);
-    mount.source = Keep(fmt::format("/scratch/{}/{}", directory, name));
+    mount.source = Keep(fmt::format("/scratch/{}/{}", directory, file));
     mount.directory = false;
   }
 }
@@ -275,22 +292,21 @@ void Preparation::AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t 
     const std::string store = cache.StoreFor(ids_, layers->idmapped);
     AddAttached(
         layers->writable ? WritableOverlay(store, *layers) : cache.ReadOnlyOverlay(store, *layers),
-        target, index);
+        target, index)
+        .writes = If(layers->writable);
   } else if (const auto* path = std::get_if<StorePath>(&mount.source)) {
     const std::string store = cache.StoreFor(ids_, path->idmapped);
     UniqueFd tree = CloneFromStore(store, path->path);
-    SetAttributes(tree.get(), kOnly | (path->writable ? 0 : MOUNT_ATTR_RDONLY), 0);
-    const bool directory = IsDirectory(tree.get());
-    AddAttached(std::move(tree), target, index, directory);
+    SetAttributes(tree.get(), kOnly | (path->writable ? 0 : ReadOnly()), 0);
+    AddAttached(std::move(tree), target, index).writes = If(path->writable);
   } else if (const auto* handed = std::get_if<HandedMount>(&mount.source)) {
     if (handed->index >= handed_.size() || !handed_[handed->index].valid()) {
       errno = EBADF;
       ThrowErrno("using a handed mount");
     }
     UniqueFd tree = std::move(handed_[handed->index]);
-    SetAttributes(tree.get(), kOnly | (handed->writable ? 0 : MOUNT_ATTR_RDONLY), 0);
-    const bool directory = IsDirectory(tree.get());
-    AddAttached(std::move(tree), target, index, directory);
+    SetAttributes(tree.get(), kOnly | (handed->writable ? 0 : ReadOnly()), 0);
+    AddAttached(std::move(tree), target, index).writes = If(handed->writable);
   } else if (const auto* scratch = std::get_if<Scratch>(&mount.source)) {
     AddScratch(target, scratch->mode, index);
   } else if (const auto* skeleton = std::get_if<Skeleton>(&mount.source)) {

@@ -56,7 +56,7 @@ class Preparation {
   void AddDevices(uint32_t index);
   void AddScratch(const char* target, uint32_t mode, uint32_t index);
   void AddProcFiles(const SandboxSpec& spec, const std::string& target, uint32_t index);
-  void AddAttached(base::UniqueFd mount, const char* target, uint32_t index, bool directory = true);
+  PreparedMount& AddAttached(base::UniqueFd mount, const char* target, uint32_t index);
   base::UniqueFd WritableOverlay(const std::string& store, const Layers& layers);
   base::UniqueFd SkeletonRoot(const SandboxSpec& spec, const Skeleton& skeleton);
   std::string NewScratchDirectory(uint32_t mode);

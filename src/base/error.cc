@@ -46,6 +46,12 @@ Error ErrnoError(int error_number, std::string attempted) {
   return error;
 }
 
+Error NamedPathError(int error_number, std::string attempted) {
+  if (error_number != ENOENT && error_number != ENOTDIR)
+    return ErrnoError(error_number, std::move(attempted));
+  return Error(Fault::kInvalid, std::move(attempted)).Because(ErrnoText(error_number));
+}
+
 void CheckFailed(const char* condition, const char* file, int line) {
   throw Error(Fault::kBug, fmt::format("an internal check failed: `{}`", condition))
       .Because(fmt::format("{}:{}", file, line));

@@ -61,8 +61,11 @@ class Cancelled : public Error {
 // "no such file or directory" for ENOENT, in the style of our messages.
 std::string ErrnoText(int error_number);
 
-// A failed system call: the cause is errno in words. ENOSPC, EACCES and EPERM carry a hint.
+// A failed system call: the cause is errno in words. A full disk carries a hint.
 Error ErrnoError(int error_number, std::string attempted);
+
+// The same of a path that somebody named: one that is not there is their mistake (kInvalid).
+Error NamedPathError(int error_number, std::string attempted);
 
 template <typename... Args>
 [[noreturn]] void ThrowErrno(fmt::format_string<Args...> format, Args&&... args) {

@@ -74,7 +74,7 @@ void RemoveContents(UniqueFd dir, dev_t device) {
 
 UniqueFd OpenHostPath(const std::string& path, int flags) {
   UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC));
-  if (!fd.valid()) ThrowErrno("opening `{}`", path);
+  if (!fd.valid()) throw NamedPathError(errno, fmt::format("opening `{}`", path));
   return fd;
 }
 
@@ -110,7 +110,7 @@ bool ExistsAt(int dir, const std::string& path) { return StatAt(dir, path).has_v
 std::optional<struct stat> StatAt(int dir, const std::string& path) {
   const UniqueFd fd(OpenBeneath(dir, path, O_PATH | O_NOFOLLOW, 0));
   if (!fd.valid()) {
-    if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return std::nullopt;
     ThrowErrno("looking at `{}`", path);
   }
   struct stat info;

@@ -28,6 +28,7 @@ std::optional<UniqueFd> TryOpenAt(int dir, const std::string& path, int flags);
 // Creates a directory and its missing parents beneath `dir`; existing ones are fine.
 void MakeDirs(int dir, const std::string& path, mode_t mode = 0755);
 bool ExistsAt(int dir, const std::string& path);
+// A link is looked at, not followed; behind one on the way there is nothing.
 std::optional<struct stat> StatAt(int dir, const std::string& path);
 
 // Reads at most `limit` bytes; a longer file is an error (kInvalid).

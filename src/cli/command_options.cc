@@ -37,6 +37,16 @@ std::pair<std::string, std::string> ParseVariable(const std::string& text) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
+// PACKAGE[,PACKAGE]=URL. The index is named by its place among the others: nobody refers to it.
+rootfs::PinnedIndex ParseIndex(const std::string& text, size_t number) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    Refuse("--index " + text, "it is not of the form PACKAGE[,PACKAGE]=URL");
+  return {.name = fmt::format("index-{}", number),
+          .url = text.substr(equals + 1),
+          .packages = base::Split(text.substr(0, equals), ',')};
+}
+
 plans::Network ParseLevel(const std::string& text) {
   const auto network = plans::ParseNetwork(text);
   if (!network.has_value())
@@ -61,6 +71,10 @@ engine::CommandRequest CommandOptions::Request() const {
                                     .limits = ParseLimits(limits)};
   for (const std::string& file : requirement_files)
     request.requirements.texts.push_back("-r " + file);
+  for (const std::string& index : indexes) {
+    auto& pinned = request.requirements.indexes;
+    pinned.push_back(ParseIndex(index, pinned.size() + 1));
+  }
   for (const std::string& mount : mounts) request.mounts.push_back(ParseMount(mount));
   for (const std::string& variable : environment)
     request.environment.push_back(ParseVariable(variable));
@@ -81,6 +95,12 @@ void AddCommandOptions(CLI::App& command, CommandOptions& options) {
       .add_option("--prefer", options.requirements.preferred,
                   "Package whose files win where two bring the same; may be repeated")
       ->allow_extra_args(false);
+  command
+      .add_option("--index", options.indexes,
+                  "Where some packages come from instead: PACKAGE[,PACKAGE]=URL; may be repeated")
+      ->allow_extra_args(false);
+  command.add_option("--exclude-newer", options.requirements.uploaded_before,
+                     "Leave out what was uploaded later: 2026-01-31, or 2026-01-31T12:00:00Z");
   command.add_flag("--writable-env", options.writable_environment,
                    "Let the command write to /env; what it writes is dropped at the end");
   command.add_option("--mount", options.mounts, "Host file or directory: SRC:DST[:ro|rw]")

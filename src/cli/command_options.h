@@ -20,6 +20,7 @@ struct CommandOptions {
   std::string image;
   engine::RequirementSources requirements;
   std::vector<std::string> requirement_files;
+  std::vector<std::string> indexes;
   bool writable_environment = false;
   std::vector<std::string> mounts;
   std::vector<std::string> environment;

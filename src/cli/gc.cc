@@ -3,8 +3,10 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/text.h"
 #include "cli/interrupt.h"
@@ -39,11 +41,12 @@ void PrintGcJson(const std::vector<engine::GcItem>& items) {
   fmt::print("{}\n", list.dump(2));
 }
 
-void RunGc(engine::GcMode mode, const Context& context) {
+void RunGc(const engine::GcRequest& request, const Context& context) {
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
-  const std::vector<engine::GcItem> items = engine::CollectGarbage(*engine, mode, &Interrupted());
+  const std::vector<engine::GcItem> items =
+      engine::CollectGarbage(*engine, request, &Interrupted());
   if (context.options.output == Output::kJson) return PrintGcJson(items);
-  const bool dry = mode == engine::GcMode::kDryRun;
+  const bool dry = request.mode == engine::GcMode::kDryRun;
   TableText table({{"PATH"}, {"NAME"}, {"SIZE", Align::kRight}, {"OWNER"}});
   uint64_t bytes = 0;
   size_t count = 0;
@@ -65,9 +68,19 @@ void RunGc(engine::GcMode mode, const Context& context) {
 void AddGc(CLI::App& program, Context& context) {
   auto* gc = program.add_subcommand("gc", "Remove what no image, lock or running command needs");
   const auto dry_run = std::make_shared<bool>(false);
+  const auto seconds = std::make_shared<std::optional<uint64_t>>();
   gc->add_flag("--dry-run", *dry_run, "Remove nothing; show what is there, and whose it is");
-  gc->callback([dry_run, &context] {
-    RunGc(*dry_run ? engine::GcMode::kDryRun : engine::GcMode::kRemove, context);
+  const std::map<std::string, uint64_t> units = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+  gc->add_option("--unused-for", *seconds,
+                 "Also locks and the resolver's caches not used for so long: 30d, 12h, 90m, 10s")
+      ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_REQUIRED));
+  gc->callback([dry_run, seconds, &context] {
+    engine::GcRequest request;
+    if (*dry_run) request.mode = engine::GcMode::kDryRun;
+    if (seconds->has_value()) {
+      request.unused_for = std::chrono::seconds(static_cast<int64_t>(**seconds));
+    }
+    RunGc(request, context);
   });
 }
 

@@ -68,10 +68,10 @@ struct PullOptions {
   bool plain_http = false;
 };
 
-engine::PullRequest RequestOf(const PullOptions& options) {
+engine::PullRequest RequestOf(const PullOptions& options, const engine::Config& config) {
+  const rootfs::Reference reference = rootfs::ParseReference(options.reference);
   engine::PullRequest request;
-  request.reference = rootfs::ParseReference(options.reference);
-  if (options.plain_http) request.transport = rootfs::RegistryTransport::kPlainHttp;
+  request.name = rootfs::ShortName(reference);
   if (!options.platform.empty()) {
     const std::optional<rootfs::Platform> platform = rootfs::ParsePlatform(options.platform);
     if (!platform) {
@@ -81,12 +81,17 @@ engine::PullRequest RequestOf(const PullOptions& options) {
     }
     request.platform = *platform;
   }
-  request.login = FindRegistryLogin(request.reference);
+  request.sources = engine::SourcesOf(config, reference,
+                                      options.plain_http ? rootfs::RegistryTransport::kPlainHttp
+                                                         : rootfs::RegistryTransport::kHttps);
+  for (engine::PullSource& source : request.sources) {
+    source.login = FindRegistryLogin(source.reference);
+  }
   return request;
 }
 
 void Pull(const PullOptions& options, const Context& context) {
-  const engine::PullRequest request = RequestOf(options);
+  const engine::PullRequest request = RequestOf(options, context.ReadConfig());
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   engine::Pulled pulled;
   {

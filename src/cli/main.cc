@@ -14,10 +14,15 @@
 
 namespace rundlet::cli {
 
-std::unique_ptr<engine::Engine> Context::OpenEngine() const {
+engine::Config Context::ReadConfig() const {
   engine::Config config = engine::ConfigFromEnvironment();
   if (!options.state.empty()) config.state_dir = options.state;
-  return std::make_unique<engine::Engine>(std::move(config));
+  config.offline |= options.offline;
+  return config;
+}
+
+std::unique_ptr<engine::Engine> Context::OpenEngine() const {
+  return std::make_unique<engine::Engine>(ReadConfig());
 }
 
 namespace {
@@ -29,6 +34,8 @@ void AddGlobalOptions(CLI::App& program, Options& options) {
           std::map<std::string, Output>{{"text", Output::kText}, {"json", Output::kJson}}));
   program.add_flag("-q,--quiet", options.quiet, "No progress");
   program.add_flag("-v,--verbose", options.verbose, "More detail");
+  program.add_flag("--offline", options.offline,
+                   "Use no network: what is not there is an error (RUNDLET_OFFLINE)");
   program.add_flag("--timings", options.timings, "Where the time went");
   program.set_version_flag("--version", "rundlet " RUNDLET_VERSION);
 }

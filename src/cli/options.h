@@ -23,6 +23,7 @@ struct Options {
   bool quiet = false;
   bool verbose = false;
   bool timings = false;
+  bool offline = false;
 };
 
 // What a command works with. Commands write data to standard output and talk to standard error.
@@ -30,6 +31,8 @@ struct Context {
   Options options;
   int exit_code = 0;
 
+  // The administrator's settings; options win over the environment.
+  engine::Config ReadConfig() const;
   // Opens the state directory that the options name.
   std::unique_ptr<engine::Engine> OpenEngine() const;
 };

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 
 #include "base/error.h"
@@ -12,7 +13,9 @@ namespace {
 
 // The public index, as every Python tool knows it.
 constexpr const char* kPublicIndex = "https://pypi.org/simple";
-constexpr const char* kHostBundle = "/etc/ssl/certs/ca-certificates.crt";
+// Where distributions keep the host's bundle: Debian and most others, Fedora, openSUSE.
+constexpr std::array kHostBundles = {"/etc/ssl/certs/ca-certificates.crt",
+                                     "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"};
 
 std::string Variable(std::initializer_list<const char*> names) {
   for (const char* name : names) {
@@ -26,6 +29,13 @@ std::string DefaultStateDir() {
   if (geteuid() == 0) return "/var/lib/rundlet";
   const std::string data = Variable({"XDG_DATA_HOME"});
   return (data.empty() ? Variable({"HOME"}) + "/.local/share" : data) + "/rundlet";
+}
+
+std::string HostBundle() {
+  for (const char* path : kHostBundles) {
+    if (access(path, R_OK) == 0) return path;
+  }
+  return kHostBundles.front();
 }
 
 unsigned UsableCores() {
@@ -54,11 +64,13 @@ Config ConfigFromEnvironment() {
         .Because("credentials in its URL would end up in logs and locks");
   }
   config.ca_bundle = Variable({"RUNDLET_CA_BUNDLE", "SSL_CERT_FILE"});
-  if (config.ca_bundle.empty()) config.ca_bundle = kHostBundle;
+  if (config.ca_bundle.empty()) config.ca_bundle = HostBundle();
   config.proxy_http = Variable({"http_proxy"});
   config.proxy_https = Variable({"https_proxy", "HTTPS_PROXY"});
   config.no_proxy = Variable({"no_proxy", "NO_PROXY"});
   config.private_hosts = Variable({"RUNDLET_PRIVATE_HOSTS"});
+  config.mirrors = rootfs::ParseMirrors(Variable({"RUNDLET_MIRRORS"}));
+  config.offline = !Variable({"RUNDLET_OFFLINE"}).empty();
   config.cores = UsableCores();
   return config;
 }

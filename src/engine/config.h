@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "rootfs/registry_mirror.h"
 #include "runtime/sandbox_spec.h"
 
 namespace rundlet::engine {
@@ -22,6 +23,8 @@ struct Config {
   std::string proxy_https;
   std::string no_proxy;
   std::string private_hosts;  // RUNDLET_PRIVATE_HOSTS: may be downloaded from at inner addresses
+  std::vector<rootfs::RegistryMirror> mirrors;  // RUNDLET_MIRRORS
+  bool offline = false;  // --offline, RUNDLET_OFFLINE: nothing is downloaded or resolved
   runtime::IdRange ids;
   unsigned cores = 1;  // steps and installs at once
 };

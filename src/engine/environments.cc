@@ -14,6 +14,7 @@
 #include "engine/network.h"
 #include "rootfs/bytecode.h"
 #include "rootfs/fetch.h"
+#include "rootfs/flat_tree.h"
 #include "rootfs/package.h"
 #include "rootfs/venv.h"
 
@@ -81,6 +82,22 @@ rootfs::InstalledDistribution FindInstalled(Engine& engine, const Distribution& 
   return {distribution, *package, store.Find(Kind::kLower, lower_key)};
 }
 
+ReadyEnvironment Stack(Engine& engine, const rootfs::Image& image, const rootfs::Lock& lock) {
+  ReadyEnvironment ready;
+  rootfs::EnvironmentParts parts;
+  parts.interpreter = image.interpreter;
+  parts.venv_key = rootfs::EnsureVenv(engine.store(), image.interpreter);
+  ready.leases.push_back(engine.store().Use(Kind::kSkeleton, parts.venv_key));
+  for (const Distribution& distribution : lock.distributions) {
+    parts.distributions.push_back(
+        FindInstalled(engine, distribution, image.interpreter, ready.leases));
+  }
+  parts.preferred = lock.preferred;
+  ready.environment = rootfs::Compose(parts);
+  ready.warnings = CheckOnce(engine, image, parts, ready.environment.digest);
+  return ready;
+}
+
 }  // namespace
 
 bool IsFetched(Engine& engine, const Distribution& distribution) {
@@ -124,19 +141,12 @@ void InstallOne(Engine& engine, const rootfs::Image& image, const Distribution& 
 }
 
 ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image,
-                                    const rootfs::Lock& lock) {
-  ReadyEnvironment ready;
-  rootfs::EnvironmentParts parts;
-  parts.interpreter = image.interpreter;
-  parts.venv_key = rootfs::EnsureVenv(engine.store(), image.interpreter);
-  ready.leases.push_back(engine.store().Use(Kind::kSkeleton, parts.venv_key));
-  for (const Distribution& distribution : lock.distributions) {
-    parts.distributions.push_back(
-        FindInstalled(engine, distribution, image.interpreter, ready.leases));
-  }
-  parts.preferred = lock.preferred;
-  ready.environment = rootfs::Compose(parts);
-  ready.warnings = CheckOnce(engine, image, parts, ready.environment.digest);
+                                    const rootfs::Lock& lock, const base::CancelToken* cancel) {
+  ReadyEnvironment ready = Stack(engine, image, lock);
+  if (lock.distributions.size() <= rootfs::kMostStacked) return ready;
+  store::Store& store = engine.store();
+  ready.leases.push_back(store.Use(Kind::kEnvironment, rootfs::FlatKey(ready.environment)));
+  ready.environment = rootfs::Flatten(store, ready.environment, cancel);
   return ready;
 }
 
@@ -146,7 +156,7 @@ std::vector<std::string> KnownWarnings(Engine& engine, const rootfs::Image& imag
       lock.distributions.begin(), lock.distributions.end(),
       [&](const Distribution& one) { return IsInstalled(engine, one, image.interpreter); });
   if (!installed) return {};
-  return ComposeEnvironment(engine, image, lock).warnings;
+  return Stack(engine, image, lock).warnings;
 }
 
 ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
@@ -164,7 +174,7 @@ ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
     jobs.push_back(std::move(install));
   }
   if (!jobs.empty()) ThrowFirstError(RunJobs(jobs, {.compute = engine.config().cores}, cancel));
-  return ComposeEnvironment(engine, image, lock);
+  return ComposeEnvironment(engine, image, lock, cancel);
 }
 
 }  // namespace rundlet::engine

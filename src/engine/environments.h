@@ -34,10 +34,10 @@ void InstallOne(Engine& engine, const rootfs::Image& image,
                 const rootfs::Distribution& distribution, EventBus& events,
                 const base::CancelToken* cancel);
 
-// Puts installed distributions together. Checks for collisions once per environment. Throws
-// base::Error.
+// Puts installed distributions together: many of them on disk, once. Checks for collisions once per
+// environment. Throws base::Error, Cancelled.
 ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image,
-                                    const rootfs::Lock& lock);
+                                    const rootfs::Lock& lock, const base::CancelToken* cancel);
 
 // What composing it warned of before; nothing for an environment that was never put together.
 // Throws base::Error (kInvalid) when all of it is installed and collides.

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "rootfs/bytecode.h"
+#include "rootfs/flat_tree.h"
 #include "rootfs/image.h"
 #include "rootfs/lock.h"
 #include "rootfs/package.h"
@@ -27,8 +28,8 @@ namespace {
 
 using store::Kind;
 
-constexpr std::array kKinds = {Kind::kLayer, Kind::kPackage, Kind::kLower,
-                               Kind::kWheel, Kind::kTool,    Kind::kSkeleton};
+constexpr std::array kKinds = {Kind::kLayer, Kind::kPackage,  Kind::kLower,      Kind::kWheel,
+                               Kind::kTool,  Kind::kSkeleton, Kind::kEnvironment};
 constexpr size_t kGcLockLimit = 16 << 20;
 constexpr const char* kDamaged = "(damaged)";
 constexpr int64_t kReplacing = 3600;  // seconds; replacing a record takes moments
@@ -61,9 +62,25 @@ Sources SourcesOfOwners(store::Store& store) {
   return sources;
 }
 
+// By their modification time, which every use sets.
+class Expiry {
+ public:
+  explicit Expiry(std::optional<std::chrono::seconds> unused_for) {
+    if (unused_for) before_ = std::time(nullptr) - unused_for->count();
+  }
+  bool Has(int state, const std::string& path) const {
+    if (!before_) return false;
+    const std::optional<struct stat> info = base::StatAt(state, path);
+    return info && info->st_mtim.tv_sec <= *before_;
+  }
+
+ private:
+  std::optional<int64_t> before_;
+};
+
 class Owners {
  public:
-  explicit Owners(store::Store& store) : store_(store) { Read(); }
+  Owners(store::Store& store, const Expiry& expiry) : store_(store), expiry_(expiry) { Read(); }
 
   // Empty: nobody.
   std::string Of(Kind kind, const std::string& key) const {
@@ -93,8 +110,11 @@ class Owners {
       interpreters.push_back(image.interpreter);
     }
     for (const base::DirEntry& entry : base::ListDir(store_.dir(), "locks")) {
-      if (!entry.name.starts_with('.')) AddLock("locks/" + entry.name, interpreters);
+      const std::string path = "locks/" + entry.name;
+      if (entry.name.starts_with('.') || expiry_.Has(store_.dir(), path)) continue;
+      AddLock(path, interpreters);
     }
+    for (const store::EntryInfo& flat : store_.List(Kind::kEnvironment)) AddFlat(flat);
   }
 
   void AddLock(const std::string& path, const std::vector<rootfs::Interpreter>& interpreters) {
@@ -119,11 +139,25 @@ class Owners {
     }
   }
 
+  // One that holds what nobody owns any more goes with it: its links would keep the files.
+  void AddFlat(const store::EntryInfo& flat) {
+    std::set<std::string> owned;
+    for (const auto& [entry, owner] : owners_)
+      owned.insert(store::Store::PathOf(entry.first, entry.second));
+    const std::vector<std::string> layers = rootfs::LayersOf(flat);
+    const bool wanted =
+        !layers.empty() && std::all_of(layers.begin(), layers.end(), [&](const std::string& layer) {
+          return owned.contains(layer);
+        });
+    if (wanted) Add(Kind::kEnvironment, flat.key, "its packages");
+  }
+
   void Add(Kind kind, const std::string& key, const std::string& owner) {
     owners_.emplace(std::pair(kind, key), owner);
   }
 
   store::Store& store_;
+  const Expiry& expiry_;
   Sources sources_;
   std::map<std::pair<Kind, std::string>, std::string> owners_;
 };
@@ -185,6 +219,19 @@ uint64_t BytesBelow(int dir, const std::string& name) {
   return bytes;
 }
 
+// What goes by its age alone. Whoever reads it at this moment goes on with what was read.
+void CollectExpired(store::Store& store, const char* folder, const char* name, const Expiry& expiry,
+                    GcMode mode, std::vector<GcItem>& items) {
+  if (!base::ExistsAt(store.dir(), folder)) return;
+  for (const base::DirEntry& entry : base::ListDir(store.dir(), folder)) {
+    const std::string path = fmt::format("{}/{}", folder, entry.name);
+    if (entry.name.starts_with('.') || !expiry.Has(store.dir(), path)) continue;
+    const uint64_t bytes = BytesBelow(store.dir(), path);
+    if (mode == GcMode::kRemove) base::RemoveTree(store.dir(), path);
+    items.push_back({path, name, "", bytes, GcItem::Fate::kRemoved});
+  }
+}
+
 GcItem Collect(store::Store& store, Owners& owners, const store::EntryInfo& entry, GcMode mode) {
   GcItem item;
   item.path = store::EntryDir(entry.kind, entry.key);
@@ -217,10 +264,15 @@ GcItem Collect(store::Store& store, Owners& owners, const store::EntryInfo& entr
 
 }  // namespace
 
-std::vector<GcItem> CollectGarbage(Engine& engine, GcMode mode, const base::CancelToken* cancel) {
+std::vector<GcItem> CollectGarbage(Engine& engine, const GcRequest& request,
+                                   const base::CancelToken* cancel) {
   store::Store& store = engine.store();
-  Owners owners(store);
+  const GcMode mode = request.mode;
+  const Expiry expiry(request.unused_for);
   std::vector<GcItem> items;
+  CollectExpired(store, "locks", "(unused lock)", expiry, mode, items);
+  CollectExpired(store, "cache/uv", "(unused cache)", expiry, mode, items);
+  Owners owners(store, expiry);
   for (const Kind kind : kKinds) {
     std::vector<store::EntryInfo> entries = store.List(kind);
     for (store::EntryInfo& damaged : DamagedEntries(store, kind, entries)) {

@@ -2,11 +2,14 @@
 //
 // Owners: an image owns its layers, its interpreter the bytecode and the venv made for it; a lock
 // owns its wheels and packages; this program owns the skeleton of image roots and its resolver.
-// What has an owner, or is leased by any process, stays. The rest of the state directory (records,
-// locks, history, tables, caches) is not collected here, but told.
+// What has an owner, or is leased by any process, stays. Locks, and the resolver's cache for an
+// interpreter, go when they were not used for a time that the caller names. The rest of the state
+// directory (records, history, tables, other caches) is not collected here, but told.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +29,13 @@ struct GcItem {
 
 enum class GcMode { kRemove, kDryRun };
 
+struct GcRequest {
+  GcMode mode = GcMode::kRemove;
+  std::optional<std::chrono::seconds> unused_for;  // locks and caches; absent: they all stay
+};
+
 // Everything that is there, in order of path. Throws base::Error; what was removed stays removed.
-std::vector<GcItem> CollectGarbage(Engine& engine, GcMode mode, const base::CancelToken* cancel);
+std::vector<GcItem> CollectGarbage(Engine& engine, const GcRequest& request,
+                                   const base::CancelToken* cancel);
 
 }  // namespace rundlet::engine

@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 
+#include <utility>
+
+#include "base/error.h"
 #include "base/text.h"
 
 namespace rundlet::engine {
@@ -23,6 +26,12 @@ std::vector<std::string> PrivateHosts(const Config& config) {
     if (!base::Trim(host).empty()) hosts.emplace_back(base::Trim(host));
   }
   return hosts;
+}
+
+void RequireNetwork(const Config& config, std::string attempted) {
+  if (!config.offline) return;
+  throw base::Error(base::Fault::kHost, std::move(attempted))
+      .Because("it needs the network, and rundlet is to be offline (`--offline`, RUNDLET_OFFLINE)");
 }
 
 }  // namespace rundlet::engine

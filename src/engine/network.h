@@ -10,6 +10,10 @@
 
 namespace rundlet::engine {
 
+// Throws base::Error (kHost) when the administrator says that there is no network; `attempted` is
+// what was to be done with it.
+void RequireNetwork(const Config& config, std::string attempted);
+
 class Network {
  public:
   // For downloads from `url`: its host may have an inner address, and its scheme chooses the proxy.

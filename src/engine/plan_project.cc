@@ -18,6 +18,7 @@
 #include "engine/read_project.h"
 #include "engine/requirements.h"
 #include "engine/resolver.h"
+#include "engine/step_imports.h"
 #include "engine/tables.h"
 #include "plans/planner.h"
 
@@ -64,9 +65,9 @@ void ResolveAll(Engine& engine, const Project& project, PlannedProject& planned,
     });
   };
   const auto sources_of = [&](const std::vector<std::string>& texts) {
-    return RequirementSources{.texts = texts,
-                              .preferred = planned.pipeline.config.python.prefer,
-                              .directory = project.root};
+    RequirementSources sources = SourcesIn(project, planned.pipeline, texts);
+    sources.preferred = planned.pipeline.config.python.prefer;
+    return sources;
   };
   std::vector<Job> jobs;
   for (const auto& [name, image] : planned.images) {
@@ -268,6 +269,7 @@ PlannedProject PlanProject(Engine& engine, const Project& project, const PlanReq
                                  {.parameters = planned.parameters,
                                   .only = request.only,
                                   .ignore_results = request.ignore_results});
+  CheckImports(engine, planned);
   return planned;
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <climits>
 #include <cstdlib>
 
@@ -65,7 +66,8 @@ class Gatherer {
 Project GatherProject(const std::string& path) {
   Project project;
   char absolute[PATH_MAX];
-  if (realpath(path.c_str(), absolute) == nullptr) base::ThrowErrno("reading project `{}`", path);
+  if (realpath(path.c_str(), absolute) == nullptr)
+    throw base::NamedPathError(errno, fmt::format("reading project `{}`", path));
   project.root = absolute;
   project.name = project.root.substr(project.root.rfind('/') + 1);
   const base::UniqueFd dir = base::OpenHostPath(project.root, O_RDONLY | O_DIRECTORY);

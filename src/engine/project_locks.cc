@@ -46,10 +46,6 @@ std::string LockFileOf(const plans::Pipeline& pipeline, const plans::Step& step)
   return defaults ? kDefaultLock : fmt::format("pylock.{}.toml", step.name.text());
 }
 
-RequirementSources SourcesIn(const Project& project, std::vector<std::string> texts) {
-  return {.texts = std::move(texts), .preferred = {}, .directory = project.root};
-}
-
 // What a lock was made from, for telling whether it is still that.
 base::Digest InputsOf(const rootfs::RequirementSet& set, const std::string& python_tag) {
   base::Sha256 hash;
@@ -105,7 +101,7 @@ class ProjectLocker {
   ProjectLock Lock(const plans::Pipeline& pipeline, const plans::Step& step) {
     const rootfs::Image image = ImageOf(engine_, pipeline, step);
     ProjectLock lock{.file = LockFileOf(pipeline, step), .text = {}, .steps = {}};
-    RequirementSources sources = SourcesIn(project_, StatedRequirements(step));
+    RequirementSources sources = SourcesIn(project_, pipeline, StatedRequirements(step));
     const Requirements wanted = GatherRequirements(engine_, sources, cancel_);
     const base::Digest inputs = InputsOf(wanted.set, image.interpreter.tag);
     const auto there = project_.locks.find(lock.file);
@@ -170,6 +166,15 @@ class ProjectLocker {
 
 }  // namespace
 
+RequirementSources SourcesIn(const Project& project, const plans::Pipeline& pipeline,
+                             std::vector<std::string> texts) {
+  RequirementSources sources{.texts = std::move(texts), .preferred = {}, .directory = project.root};
+  for (const plans::ProjectIndex& index : pipeline.config.indexes)
+    sources.indexes.push_back({index.name, index.url, index.packages});
+  sources.uploaded_before = pipeline.config.python.exclude_newer;
+  return sources;
+}
+
 std::vector<std::string> EffectiveRequirements(Engine& engine, const Project& project,
                                                const plans::Pipeline& pipeline,
                                                const plans::Step& step,
@@ -189,7 +194,8 @@ std::vector<std::string> EffectiveRequirements(Engine& engine, const Project& pr
     refuse(fmt::format("it states its own packages, and there is no `{}`", file));
   const rootfs::PylockNotes notes = NotesOf(engine, file, lock->second, cancel);
   if (!notes.inputs.empty()) {
-    const Requirements wanted = GatherRequirements(engine, SourcesIn(project, stated), cancel);
+    const Requirements wanted =
+        GatherRequirements(engine, SourcesIn(project, pipeline, stated), cancel);
     const std::string& tag = ImageOf(engine, pipeline, step).interpreter.tag;
     if (notes.inputs != InputsOf(wanted.set, tag).hex())
       refuse(fmt::format("its requirements have changed since `{}` was written", file));

@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "engine/events.h"
 #include "engine/project.h"
+#include "engine/requirements.h"
 #include "plans/pipeline.h"
 
 namespace rundlet::engine {
@@ -25,6 +26,10 @@ std::vector<std::string> EffectiveRequirements(Engine& engine, const Project& pr
                                                const plans::Pipeline& pipeline,
                                                const plans::Step& step,
                                                const base::CancelToken* cancel);
+
+// `texts` as requirements of this project: where it lies, which indexes it names.
+RequirementSources SourcesIn(const Project& project, const plans::Pipeline& pipeline,
+                             std::vector<std::string> texts);
 
 struct UpgradeWish {
   bool all = false;                // resolve everything again

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/package_uses.h"
+#include "rootfs/flat_tree.h"
 
 namespace rundlet::engine {
 namespace {
@@ -19,6 +20,30 @@ struct Group {
   PrunedPackage shown;
   std::vector<std::pair<Kind, std::string>> entries;  // lowers before their package
 };
+
+// An environment that was put together on disk links to its packages' files too: it goes before any
+// of them. By itself it is worth no bytes, and goes when it was not used for long.
+void AddFlat(Engine& engine, std::vector<Group>& groups) {
+  std::vector<Group> own;
+  for (const EntryInfo& flat : engine.store().List(Kind::kEnvironment)) {
+    const std::vector<std::string> list = rootfs::LayersOf(flat);
+    const std::set<std::string> layers(list.begin(), list.end());
+    for (Group& group : groups) {
+      const bool within =
+          std::any_of(group.entries.begin(), group.entries.end(), [&](const auto& entry) {
+            return layers.contains(store::Store::PathOf(entry.first, entry.second));
+          });
+      if (within) group.entries.insert(group.entries.begin(), {Kind::kEnvironment, flat.key});
+    }
+    own.push_back({{.name = flat.name,
+                    .kind = Kind::kEnvironment,
+                    .key = flat.key,
+                    .bytes = 0,
+                    .last_used_at = flat.last_used_at},
+                   {{Kind::kEnvironment, flat.key}}});
+  }
+  groups.insert(groups.end(), own.begin(), own.end());
+}
 
 // A lower carries its package's record, name included, whatever interpreter it is for.
 std::vector<Group> PackageGroups(Engine& engine) {
@@ -40,6 +65,7 @@ std::vector<Group> PackageGroups(Engine& engine) {
   }
   std::vector<Group> list;
   for (auto& [meta, group] : groups) list.push_back(std::move(group));
+  AddFlat(engine, list);
   return list;
 }
 

@@ -2,6 +2,9 @@
 // saved.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "base/cancel.h"
 #include "engine/engine.h"
 #include "engine/events.h"
@@ -12,12 +15,23 @@
 
 namespace rundlet::engine {
 
-struct PullRequest {
-  rootfs::Reference reference;
+// A registry that may have the image.
+struct PullSource {
+  rootfs::Reference reference;  // what the image is called there
   rootfs::RegistryTransport transport = rootfs::RegistryTransport::kHttps;
-  rootfs::Platform platform = rootfs::HostPlatform();
-  rootfs::RegistryLogin login;  // found by whoever asks, with their rights
+  rootfs::RegistryLogin login = {};  // found by whoever asks, with their rights
 };
+
+struct PullRequest {
+  std::string name;                 // what the image is called here
+  std::vector<PullSource> sources;  // the next one is asked when one cannot be reached or lacks it
+  rootfs::Platform platform = rootfs::HostPlatform();
+};
+
+// The mirrors that the administrator named for its registry, and the registry itself. Without
+// logins.
+std::vector<PullSource> SourcesOf(const Config& config, const rootfs::Reference& reference,
+                                  rootfs::RegistryTransport transport);
 
 struct Pulled {
   rootfs::Image image;

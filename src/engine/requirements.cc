@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "engine/toml.h"
+#include "rootfs/fetch.h"
 #include "rootfs/project_documents.h"
 #include "rootfs/requirements_text.h"
 
@@ -55,10 +57,30 @@ class RequirementsGatherer {
           .Hint("lock them together, or leave the lock out");
     }
     gathered_.set.preferred = sources.preferred;
+    gathered_.set.indexes = rootfs::CheckIndexes(sources.indexes);
+    CheckSchemes(gathered_.set.indexes);
+    if (!sources.uploaded_before.empty())
+      gathered_.set.uploaded_before = rootfs::ParseMoment(sources.uploaded_before);
     return std::move(gathered_);
   }
 
  private:
+  // Plain http reaches what has no certificate: a service inside, which a project may not choose.
+  void CheckSchemes(const std::vector<rootfs::PinnedIndex>& indexes) const {
+    const std::vector<std::string> hosts = base::Split(engine_.config().private_hosts, ',');
+    for (const rootfs::PinnedIndex& index : indexes) {
+      const std::string host = rootfs::UrlHost(index.url);
+      const bool allowed = index.url.starts_with("https://") ||
+                           std::any_of(hosts.begin(), hosts.end(), [&](const std::string& one) {
+                             return base::Trim(one) == host;
+                           });
+      if (allowed) continue;
+      throw Error(Fault::kInvalid, fmt::format("using package index `{}`", index.name))
+          .Because(fmt::format("`{}` is to be reached by plain http", host))
+          .Hint("use https, or have the host listed in RUNDLET_PRIVATE_HOSTS");
+    }
+  }
+
   void Add(const std::string& directory, const std::string& text) {
     rootfs::Requirement requirement = rootfs::ParseRequirement(text);
     Open(directory, requirement);

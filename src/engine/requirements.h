@@ -20,6 +20,9 @@ struct RequirementSources {
   std::vector<std::string> texts;
   std::vector<std::string> preferred;  // RequirementSet::preferred
   std::string directory = ".";         // what relative paths start from
+  // RequirementSet::indexes and uploaded_before, as their user wrote them.
+  std::vector<rootfs::PinnedIndex> indexes = {};
+  std::string uploaded_before = {};
 };
 
 // FILE of "-r FILE"; nullopt for another text.

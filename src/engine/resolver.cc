@@ -40,6 +40,11 @@ std::optional<rootfs::Lock> FindLock(Engine& engine, const std::string& path) {
   return rootfs::DecodeLock(base::ReadFd(file->get(), kLockLimit, fmt::format("`{}`", path)));
 }
 
+// For gc, which removes what was not used for long. Nothing depends on it.
+void NoteUse(Engine& engine, const std::string& path) {
+  utimensat(engine.store().dir(), path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+}
+
 // Wheels that requirements name themselves, in the store, and what holds them there.
 struct NamedWheels {
   std::vector<rootfs::Distribution> distributions;
@@ -85,6 +90,7 @@ void FetchNamedWheels(Engine& engine, rootfs::RequirementSet& set,
 }
 
 struct UvOutput {
+  bool succeeded = false;
   std::string lock;
   std::string talk;
 };
@@ -103,6 +109,7 @@ UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Resolve
                const UvInputs& inputs, const base::CancelToken* cancel) {
   const std::string cache = "cache/uv/" + image.interpreter.identity.hex();
   base::MakeDirs(engine.store().dir(), cache, 0700);
+  NoteUse(engine, cache);
   const store::Staging files = engine.store().NewStaging();
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec();
@@ -117,12 +124,12 @@ UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Resolve
     mounts.push_back(
         {WheelFolder(i), runtime::StorePath{store::Store::PathOf(store::Kind::kWheel, key)}});
   }
-  if (!command.constraints.empty()) {
-    const base::UniqueFd file =
-        base::OpenAt(files.tree(), "constraints.txt", O_WRONLY | O_CREAT | O_EXCL, 0444);
-    base::WriteFd(file.get(), command.constraints, "constraints");
-    mounts.push_back({"/rundlet/in", runtime::StorePath{files.tree_path()}});
+  for (const auto& [name, text] : command.files) {
+    const base::UniqueFd file = base::OpenAt(files.tree(), name, O_WRONLY | O_CREAT | O_EXCL, 0444);
+    base::WriteFd(file.get(), text, name);
   }
+  if (!command.files.empty())
+    mounts.push_back({rootfs::kResolveInside, runtime::StorePath{files.tree_path()}});
   mounts.insert(mounts.end(), handed.mounts.begin(), handed.mounts.end());
   spec.argv = command.argv;
   spec.environment = command.environment;
@@ -143,10 +150,8 @@ UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Resolve
                   {.standard_output = keep,
                    .standard_error = [&](std::string_view line) { errors.AddLine(line); }},
                   cancel);
-  if (outcome.end != runtime::Outcome::End::kExited || outcome.code != 0) {
-    throw rootfs::ExplainResolveFailure(errors.text());
-  }
-  return {std::move(output), errors.text()};
+  const bool succeeded = outcome.end == runtime::Outcome::End::kExited && outcome.code == 0;
+  return {succeeded, std::move(output), errors.text()};
 }
 
 // Where uv finds the named wheels, under the names they were first brought by.
@@ -163,12 +168,13 @@ std::map<base::Digest, std::string> PathsInside(Engine& engine, const NamedWheel
 
 rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image, rootfs::RequirementSet set,
                            NamedWheels named, const base::CancelToken* cancel) {
+  RequireNetwork(engine.config(), "asking the package index");
   const Network network(engine.config(), engine.config().index_url);
   const store::EntryInfo uv = rootfs::EnsureUv(
       engine.store(), engine.workers(), engine.config().index_url, network.settings(), cancel);
   const store::Lease lease = engine.store().Use(store::Kind::kTool, uv.key);
   FetchNamedWheels(engine, set, network.settings(), named, cancel);
-  const rootfs::ResolveCommand command = rootfs::MakeResolveCommand({
+  rootfs::ResolveRequest request = {
       .set = set,
       .wheels = PathsInside(engine, named),
       .python = image.interpreter.executable,
@@ -176,14 +182,30 @@ rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image, rootfs::R
       .ca_bundle = kBundleInside,
       .proxy = engine.config().proxy_https,
       .no_proxy = engine.config().no_proxy,
-  });
-  const UvOutput output = RunUv(engine, image, command, {.uv = &uv, .wheels = &named}, cancel);
-  rootfs::Lock lock =
-      rootfs::ParseLock(engine.workers(), output.lock,
-                        {.named = std::move(named.distributions), .hashes = set.hashes}, cancel);
-  lock.resolved_at = std::time(nullptr);
-  lock.warnings = rootfs::ReadResolveWarnings(output.talk);
-  return lock;
+  };
+  const rootfs::WheelChoice choice = {.named = named.distributions, .hashes = set.hashes};
+  // uv takes a package from an index of its own only when it is asked for by name. Whatever pinned
+  // package turns out to be part of the answer is asked for too, until none is left: each time at
+  // least one more.
+  while (true) {
+    const UvOutput output = RunUv(engine, image, rootfs::MakeResolveCommand(request),
+                                  {.uv = &uv, .wheels = &named}, cancel);
+    rootfs::Lock lock;
+    std::set<std::string> pinned;
+    if (output.succeeded) {
+      lock = rootfs::ParseLock(engine.workers(), output.lock, choice, cancel);
+      pinned = rootfs::PinnedAmong(set, lock);
+    } else {
+      pinned = rootfs::PinnedAmong(set, output.talk);
+    }
+    const size_t before = request.pinned.size();
+    request.pinned.merge(pinned);
+    if (request.pinned.size() != before) continue;
+    if (!output.succeeded) throw rootfs::ExplainResolveFailure(output.talk);
+    lock.resolved_at = std::time(nullptr);
+    lock.warnings = rootfs::ReadResolveWarnings(output.talk);
+    return lock;
+  }
 }
 
 struct Pins {
@@ -229,6 +251,7 @@ Resolution Resolve(Engine& engine, const rootfs::Image& image, const Requirement
   std::optional<rootfs::Lock> kept;
   if (freshness == Freshness::kKept) kept = FindLock(engine, path);
   if (kept.has_value()) {
+    NoteUse(engine, path);
     resolution = {*std::move(kept), true};
   } else {
     Report(events, label, "resolve", [&](Event& finished) {

@@ -302,7 +302,7 @@ class PipelineRun {
     const rootfs::Lock& lock = UsesEngineEnvironment(task.kind)
                                    ? planned_.engine_locks.at(task.image)
                                    : planned_.locks.at(task.step);
-    const ReadyEnvironment ready = ComposeEnvironment(engine_, image, lock);
+    const ReadyEnvironment ready = ComposeEnvironment(engine_, image, lock, cancel_);
     StepTask step = BaseTask(id, attempt, ready);
     switch (task.kind) {
       case TaskKind::kFetch:

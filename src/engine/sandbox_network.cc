@@ -22,9 +22,11 @@ void SetProxyVariables(runtime::SandboxSpec& spec) {
 
 void ApplyNetwork(Engine& engine, const plans::Network& network, runtime::SandboxSpec& spec,
                   HandedMounts& handed) {
+  if (network.level == Level::kNone) return;
+  RequireNetwork(engine.config(), "giving a sandbox the network it asks for");
   switch (network.level) {
     case Level::kNone:
-      return;
+      break;
     case Level::kAllow:
       spec.network = runtime::Network::kProxied;
       AddBundle(handed, engine.config());

@@ -21,13 +21,14 @@ namespace {
 
 using store::Kind;
 
-constexpr Kind kVerified[] = {Kind::kWheel, Kind::kPackage, Kind::kLower};
+constexpr Kind kVerified[] = {Kind::kWheel, Kind::kPackage, Kind::kLower, Kind::kEnvironment};
 
 // The first line of one manifest that the other does not have, as a path. What was made is not
 // kept, only its digest: a package's RECORD says which file is wrong.
 std::string FirstDifference(Engine& engine, const store::EntryInfo& entry,
                             const store::Manifest& manifest) {
   if (entry.kind == Kind::kWheel) return "the file has other bytes";
+  if (entry.kind == Kind::kEnvironment) return "a file of its packages is not what was linked";
   try {
     for (const rootfs::PackageFile& file : rootfs::ReadPackageFiles(engine.store(), entry)) {
       if (!file.sha256.has_value()) continue;

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "engine/capture.h"
 #include "engine/host_files.h"
+#include "engine/network.h"
 
 namespace rundlet::engine {
 namespace {
@@ -102,6 +103,7 @@ WorkerRunner::WorkerRunner(const Config& config, const std::string& program,
 
 runtime::CheckedSpec WorkerRunner::SpecFor(const rootfs::WorkerJob& job,
                                            HandedMounts& handed) const {
+  if (job.network == runtime::Network::kHost) RequireNetwork(config_, "downloading");
   runtime::SandboxSpec spec;
   spec.hostname = "worker";
   spec.mounts.mounts = WorkerRoot(handed);

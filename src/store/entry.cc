@@ -21,6 +21,8 @@ std::string_view FolderOf(Kind kind) {
       return "tools";
     case Kind::kSkeleton:
       return "skeletons";
+    case Kind::kEnvironment:
+      return "environments";
   }
   base::CheckFailed("a kind of entry", __FILE__, __LINE__);
 }

@@ -21,10 +21,10 @@ constexpr char kVersionFile[] = "version";
 constexpr std::string_view kVersion = "1";
 constexpr size_t kVersionLimit = 64;
 
-// The first six are those of FolderOf; the last five belong to the engine.
-constexpr std::array<const char*, 13> kFolders = {
-    "layers", "packages", "lowers", "wheels", "tools",  "skeletons", "staging",
-    "leases", "locks",    "images", "runs",   "tables", "cache"};
+// The first seven are those of FolderOf; the last five belong to the engine.
+constexpr std::array<const char*, 14> kFolders = {
+    "layers",  "packages", "lowers", "wheels", "tools", "skeletons", "environments",
+    "staging", "leases",   "locks",  "images", "runs",  "tables",    "cache"};
 
 base::Error Refusal(const std::string& path, std::string cause) {
   return base::Error(base::Fault::kHost, fmt::format("opening state directory `{}`", path))
@@ -128,6 +128,7 @@ base::UniqueFd OpenStateDir(const std::string& path) {
   }
   CheckPrivate(StatOf(dir.get(), path), path);
   CheckVersion(version->get(), path);
+  base::MakeDirs(dir.get(), "environments");  // came later than the other folders of format 1
   return dir;
 }
 

@@ -14,7 +14,7 @@ from support.store import nothing_kept
 NO_IMAGE = (
     "error: {place}: {who} asks for Python 3.11\n"
     "caused by: [images] in rundlet.toml has no `3.11`\n"
-    "hint: it has `3.12`\n"
+    "hint: it has `3.12`: use what is there, or add an image that `rundlet image ls` lists\n"
 )
 
 # What is wrong, in which files, and what is said of it.
@@ -73,7 +73,8 @@ FAULTS: dict[str, tuple[Mapping[str, str], str]] = {
         NO_IMAGE.format(place="pipeline.py:7", who="model `numbers`")
         + NO_IMAGE.format(place="pipeline.py:17", who="model `squares`")
         + NO_IMAGE.format(place="pipeline.py:25", who="expectation `squares_are_positive`")
-        + "error: rundlet.toml:6: reading `python.version`\ncaused by: [images] has no `3.11`\nhint: it has `3.12`\n",
+        + "error: rundlet.toml:6: reading `python.version`\ncaused by: [images] has no `3.11`\n"
+        "hint: it has `3.12`: use what is there, or add an image that `rundlet image ls` lists\n",
     ),
     "a malformed requirement": (
         {"pipeline.py": PIPELINE.replace('"tiny": "1.0"', '"tiny": "1.0 oops"')},
@@ -138,7 +139,7 @@ def test_folder_without_a_project(ready: Rundlet, project: Path) -> None:
 
 def test_folder_that_is_not_there(ready: Rundlet, project: Path) -> None:
     with nothing_kept(ready.state):
-        done = ready("-q", "run", project / "gone").check(3)
+        done = ready("-q", "run", project / "gone").check(2)
     assert done.err == f"error: reading project `{project}/gone`\ncaused by: no such file or directory\n"
 
 
@@ -154,10 +155,31 @@ def test_settings_without_an_image(ready: Rundlet, project: Path) -> None:
     )
 
 
+LACKING = "try:\n    import nothere\nexcept ImportError:\n    nothere = None\n\nimport leaf\n" + PIPELINE
+
+
 def test_top_level_import_that_the_environment_lacks(ready: Rundlet, project: Path) -> None:
-    """It shows when the step's file is imported: `try: import` is nobody's fault."""
-    write(project, "try:\n    import nothere\nexcept ImportError:\n    nothere = None\n\nimport leaf\n" + PIPELINE)
-    done = ready("-q", "run", project).check(1)
+    """Before anything runs, once its packages are there; `try: import` is nobody's fault."""
+    write(project)
+    ready.ok("-q", "run", project)
+    write(project, LACKING)
+    done = ready("-q", "run", project, "--no-cache").check(2)
+    assert done.err == (
+        "error: pipeline.py:6: importing `leaf` for step `numbers`\n"
+        "caused by: none of the step's packages has a module of that name\n"
+        "hint: add the package that has it to the step's `pip`, or move the import into the function that uses it\n"
+    )
+    write(project, LACKING.replace("import leaf", "import pyarrow, tiny").replace('pip={"tiny"', 'pip={"tiny" '))
+    done = ready("-q", "run", project).check(2)
+    assert done.err.startswith("error: pipeline.py:6: importing `tiny` for step `squares`\n")  # it is not its package
+
+
+def test_top_level_import_that_a_new_environment_lacks(
+    rundlet: Rundlet, index: object, image_311: Path, project: Path
+) -> None:
+    rundlet.ok("image", "import", "python-3.11", image_311)
+    write(project, LACKING)
+    done = rundlet("-q", "run", project, "--only", "numbers").check(1)
     assert done.err == (
         "error: running step `numbers`\n"
         "caused by: pipeline.py:6: ModuleNotFoundError: No module named 'leaf'\n"

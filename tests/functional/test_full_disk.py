@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.images import Image
 from support.index import PackageIndex
 from support.leaks import Allowance
 from support.pipelines import models, write
+from support.registry import FakeRegistry, Handler, Reply
 from support.rundlet import Rundlet
 from support.store import nothing_kept
 from support.wheels import Wheel
@@ -59,6 +62,25 @@ def disk(tmp_path: Path, no_leaks: Allowance) -> Iterator[Disk]:
     made.close()
 
 
+def test_while_a_layer_arrives(disk: Disk) -> None:
+    """The rest of the layer, which never comes, is not waited for."""
+    layer = Image([{"data": random.Random(1).randbytes(64 * MIB)}], compression="none")
+
+    def stall(request: Handler, reply: Reply) -> bool:
+        if len(reply.body) < 64 * MIB:
+            return False
+        request.send(reply, reply.body[: 60 * MIB])
+        return registry.released.wait(60)
+
+    disk.leave(30 * MIB)
+    driver = Rundlet(disk.root / "state")
+    driver.ok("image", "ls")
+    with FakeRegistry(layer, fault=stall) as registry, nothing_kept(driver.state):
+        done = driver("-q", "image", "pull", "--plain-http", registry.name()).check(3)
+    assert done.err.endswith(NO_SPACE)
+    assert done.seconds < 20  # after so long the fetcher itself gives up on a registry
+
+
 def test_while_an_image_is_imported(disk: Disk, image_311: Path) -> None:
     disk.leave(30 * MIB)
     driver = Rundlet(disk.root / "state")
@@ -88,13 +110,23 @@ def test_while_packages_come_and_results_are_kept(
     write(project, models(RANDOM_ROWS, options="materialize='replace'"))
     driver.ok("run", project, "--param", "limit=1")
 
-    # A download
+    # A download of a size that the index tells: not begun
     disk.leave(10 * MIB)
     with nothing_kept(driver.state):
         done = driver("-q", "exec", "--with", "random", "--", "echo", "ran").check(125)
+    assert done.out == ""
+    assert "fetching `random 1.0`\ncaused by: no space left on device: it has 20" in done.err
+    assert done.err.endswith(NO_SPACE.splitlines(keepends=True)[1])
+    assert index.count("/files/random-1.0-py3-none-any.whl") == 0
+
+    # One of a size that nobody knows
+    index.json_pages = False
+    index.add(Wheel("random", "2.0", files={"random_bytes.bin": os.urandom(20 * MIB)}))
+    with nothing_kept(driver.state):
+        done = driver("-q", "exec", "--with", "random==2.0", "--", "echo", "ran").check(125)
     assert (done.out, done.err) == (
         "",
-        f"error: fetching `random 1.0`\ncaused by: writing a downloaded file\n{NO_SPACE}",
+        f"error: fetching `random 2.0`\ncaused by: writing a downloaded file\n{NO_SPACE}",
     )
 
     # An install, of what came whole

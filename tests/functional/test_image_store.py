@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_every_file_has_an_owner(two_images: Rundlet) -> None:
     two_images.ok("exec", "--image", "more", "--", "true")
     items = {item["path"] for item in two_images.json("gc", "--dry-run")}
     state = two_images.state
-    folders = {"layers", "packages", "lowers", "wheels", "tools", "skeletons"}
+    folders = {"layers", "packages", "lowers", "wheels", "tools", "skeletons", "environments"}
     own = {"version", "catalog.lock", "catalog.db-wal", "catalog.db-shm"}
     for path in state.iterdir():
         inside = {f"{path.name}/{entry.name}" for entry in path.iterdir()} if path.name in folders else {path.name}
@@ -198,3 +199,37 @@ def test_gc_keeps_what_a_lock_names(rundlet: Rundlet, index: object, image_311: 
         lock.write_text('{"version": 1}')
     gone = fates(rundlet.json("gc"), "removed")
     assert {path.partition("/")[0] for path in gone} == {"packages", "lowers", "wheels"}
+
+
+def make_older(path: Path, days: int) -> None:
+    then = time.time() - days * 86400
+    os.utime(path, (then, then))
+
+
+def test_gc_by_age(rundlet: Rundlet, index: object, image_311: Path) -> None:
+    rundlet.ok("image", "import", "python-3.11", image_311)
+    for requirement in ("tiny==1.0", "six"):
+        rundlet.ok("exec", "--with", requirement, "--", "python3", "-c", "")
+    (cache,) = (rundlet.state / "cache/uv").iterdir()
+    locks = list((rundlet.state / "locks").iterdir())
+    for path in (*locks, cache):
+        make_older(path, 40)
+    rundlet.ok("exec", "--with", "six", "--", "python3", "-c", "")  # notes its use
+    (unused,) = (path for path in locks if path.stat().st_mtime < time.time() - 86400)
+
+    rundlet.ok("gc")  # the download of the resolver
+    assert fates(rundlet.json("gc"), "removed") == set()
+    assert fates(rundlet.json("gc", "--unused-for", "41d"), "removed") == set()
+    wanted = fates(rundlet.json("gc", "--unused-for", "30d", "--dry-run"), "removed")
+    assert unused.exists() and cache.exists()
+    gone = fates(rundlet.json("gc", "--unused-for", "30d"), "removed")
+    assert gone == wanted
+    expected = {f"locks/{unused.name}", f"cache/uv/{cache.name}"}
+    assert {path for path in gone if path.startswith(("locks", "cache"))} == expected
+    assert {path.partition("/")[0] for path in gone} == {"locks", "cache", "packages", "lowers", "wheels"}
+    assert not unused.exists() and not cache.exists()
+
+    offline = rundlet.with_environment(RUNDLET_OFFLINE="1")
+    offline.ok("exec", "--with", "six", "--", "python3", "-c", "import six")
+    offline("exec", "--with", "tiny==1.0", "--", "python3", "-c", "").check(125)
+    rundlet.ok("exec", "--with", "tiny==1.0", "--", "python3", "-c", "import tiny")

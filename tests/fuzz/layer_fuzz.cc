@@ -21,6 +21,8 @@ namespace {
 using namespace rundlet::rootfs::worker;  // NOLINT(build/namespaces): a program of one function
 using rundlet::fuzz::Require;
 
+constexpr uint64_t kLargest = 1 << 20;  // of a sparse file that is looked at
+
 class Pieces : public ByteSource {
  public:
   Pieces(std::string_view bytes, size_t piece) : bytes_(bytes), piece_(piece) {}
@@ -42,6 +44,16 @@ struct Seen {
   bool operator==(const Seen&) const = default;
 };
 
+std::string WithHoles(std::string_view stored, const SparseMap& map) {
+  std::string content(map.file_size, '\0');
+  for (const TarExtent& extent : map.extents) {
+    content.replace(extent.offset, extent.size, stored.substr(0, extent.size));
+    stored.remove_prefix(extent.size);
+  }
+  Require(stored.empty() && content.size() == map.file_size);
+  return content;
+}
+
 std::optional<std::vector<Seen>> ReadOurs(std::string_view input, size_t piece) {
   std::vector<Seen> all;
   try {
@@ -55,6 +67,10 @@ std::optional<std::vector<Seen>> ReadOurs(std::string_view input, size_t piece) 
         all.back().content.append(reinterpret_cast<const char*>(data.data()), data.size());
       }
       Require(all.back().content.size() == entry->size);
+      if (entry->sparse) {
+        if (entry->sparse->file_size > kLargest) return std::nullopt;
+        all.back().content = WithHoles(all.back().content, *entry->sparse);
+      }
     }
   } catch (const rundlet::base::Error& error) {
     Require(error.Render().find('\x1b') == std::string::npos);
@@ -93,6 +109,7 @@ std::optional<std::vector<Seen>> ReadTheirs(std::string_view input) {
     char buffer[4096];
     la_ssize_t count = 0;
     while ((count = archive_read_data(reader.get(), buffer, sizeof buffer)) > 0) {
+      if (all.back().content.size() > kLargest) return {};
       all.back().content.append(buffer, static_cast<size_t>(count));
     }
     if (count < 0) return {};

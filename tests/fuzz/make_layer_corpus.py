@@ -148,6 +148,26 @@ def main() -> None:
             pax("GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.realsize=9") + header("a")
             + end
         ),
+        "gnu-sparse-whole": (
+            header("a", b"S", 512, lambda b: (
+                set_at(257, b"ustar  \0")(b),
+                set_at(386, b"00000001000\00000001000\0")(b),
+                set_at(483, b"00000002000\0")(b),
+            )[0]) + bytes(512) + end
+        ),
+        "gnu-sparse-goes-on": (
+            header("a", b"S", 0, lambda b: (
+                set_at(257, b"ustar  \0")(b), set_at(386, b"00000000000\0" * 8)(b), set_at(482, b"\1")(b)
+            )[0]) + end
+        ),
+        "pax-sparse-whole": (
+            pax("GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.name=b", "GNU.sparse.realsize=2000")
+            + header("a", size=1024) + padded(b"1\n600\n512\n") + padded(b"x" * 512) + end
+        ),
+        "pax-sparse-map": (
+            pax("GNU.sparse.size=2000", "GNU.sparse.numblocks=1", "GNU.sparse.map=600,512")
+            + header("a", size=512) + padded(b"x" * 512) + end
+        ),
         "multi-volume": header("a", b"M") + end,
         "size-binary": (
             header("a", change=set_at(124, b"\x80" + bytes(10) + b"\x05")) + padded(b"12345")

@@ -22,7 +22,7 @@ std::string NamespaceOfHost(const std::string& name) {
 
 TEST_F(Identity, EveryNamespaceIsItsOwn) {
   FactMap facts = Run(Spec({"facts"})).facts();
-  for (const char* name : {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"}) {
+  for (const char* name : {"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"}) {
     const std::string inside = facts[std::string("ns.") + name];
     EXPECT_TRUE(inside.starts_with(std::string(name) + ":[")) << inside;
     EXPECT_NE(inside, NamespaceOfHost(name));

@@ -1,114 +1,25 @@
-/* The system-call filter, asked without making the calls: a second filter on a thread hands every
- * call that the sandbox's own filter lets through to the main thread, which answers ECHRNG. What
- * the sandbox's filter refuses never arrives, because an error ranks above a notification. */
+/* System calls, and what is asked of the filter about them. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/sched.h>
-#include <linux/seccomp.h>
-#include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "filter_verdicts.h"
 #include "probe.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
 #endif
 
-enum {
-  kMost = 1024,
-  /* Newer kernels show these to no filter: they are for their own trampolines, and kill or refuse
-   * whoever else makes them. */
-  kUretprobe = 335,
-  kUprobe = 336,
-};
-
-struct Call {
-  long number;
-  long arguments[3];
-};
-
-static struct Call calls[kMost];
-static const char* verdicts[kMost];
+static struct Call calls[kMostCalls];
+static const char* verdicts[kMostCalls];
 static int call_count;
-static atomic_int listener = -1;
-
-static long Raw(const struct Call* call) {
-  long result;
-  register long r10 __asm__("r10") = 0;
-  register long r8 __asm__("r8") = 0;
-  register long r9 __asm__("r9") = 0;
-  __asm__ volatile("syscall"
-                   : "=a"(result)
-                   : "a"(call->number), "D"(call->arguments[0]), "S"(call->arguments[1]),
-                     "d"(call->arguments[2]), "r"(r10), "r"(r8), "r"(r9)
-                   : "rcx", "r11", "memory");
-  return result;
-}
-
-static void* Ask(void* unused) {
-  struct sock_filter all[] = {{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF}};
-  const struct sock_fprog program = {1, all};
-  atomic_store(&listener, (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-                                       SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
-  /* From here on nothing but the calls asked about: any other would wait for an answer as well. */
-  for (int i = 0; i < call_count; ++i) {
-    switch (Raw(&calls[i])) {
-      case -ECHRNG:
-        verdicts[i] = "OK";
-        break;
-      case -EPERM:
-        verdicts[i] = "EPERM";
-        break;
-      case -ENOSYS:
-        verdicts[i] = "ENOSYS";
-        break;
-      default:
-        verdicts[i] = "other";
-    }
-  }
-  const struct Call end = {SYS_exit, {0, 0, kMost}};
-  Raw(&end);
-  return unused;
-}
-
-/* Answers until the thread asks to exit with the mark that only its end has. */
-static void Answer(int fd) {
-  while (1) {
-    struct seccomp_notif request;
-    memset(&request, 0, sizeof request);
-    if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &request) < 0) {
-      if (errno == EINTR) continue;
-      _exit(97);
-    }
-    const int end = request.data.nr == SYS_exit && request.data.args[2] == kMost;
-    struct seccomp_notif_resp response = {.id = request.id, .error = end ? 0 : -ECHRNG};
-    if (end) response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-    if (ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0) _exit(96);
-    if (end) return;
-  }
-}
-
-static int AskAll(void) {
-  pthread_t thread;
-  if (pthread_create(&thread, NULL, Ask, NULL) != 0) return 95;
-  while (atomic_load(&listener) < 0) sched_yield();
-  Answer(atomic_load(&listener));
-  /* Not joined: the thread left by a bare exit. */
-  return 0;
-}
 
 static void Add(long number, long first, long second) {
   calls[call_count] = (struct Call){number, {first, second, 0}};
@@ -117,10 +28,10 @@ static void Add(long number, long first, long second) {
 
 int Calls(char** arguments) {
   const int count = atoi(arguments[0]);
-  for (int number = 0; number < count && number < kMost; ++number) {
+  for (int number = 0; number < count && number < kMostCalls; ++number) {
     if (number != kUretprobe && number != kUprobe) Add(number, 0, 0);
   }
-  const int failed = AskAll();
+  const int failed = AskFilter(calls, call_count, verdicts);
   for (int i = 0; i < call_count; ++i) printf("%ld=%s\n", calls[i].number, verdicts[i]);
   fflush(stdout);
   _exit(failed);
@@ -149,7 +60,7 @@ int CloneFlags(char** arguments) {
     Add(SYS_unshare, kFlags[i].flag, 0);
     Add(SYS_clone3, kFlags[i].flag, 0);
   }
-  const int failed = AskAll();
+  const int failed = AskFilter(calls, call_count, verdicts);
   for (int i = 0; i < count; ++i) {
     printf("clone.%s=%s\nunshare.%s=%s\nclone3.%s=%s\n", kFlags[i].name, verdicts[3 * i],
            kFlags[i].name, verdicts[3 * i + 1], kFlags[i].name, verdicts[3 * i + 2]);

@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -95,11 +96,32 @@ class TokenServer:
         self.server.server_close()
 
 
-class DockerRegistry:
-    """`auth`: None, "password", "token" (for all) or "token-login" (with the password)."""
+def make_certificate(folder: Path, authority: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key, signed by an authority made on the way."""
+    certificate, key, extension = folder / "server.pem", folder / "server.key", folder / "server.ext"
+    authority_key, request = str(folder / "authority.key"), str(folder / "server.csr")
+    extension.write_text("subjectAltName=IP:127.0.0.1\n")
 
-    def __init__(self, folder: Path, *, auth: Optional[str] = None) -> None:
-        self.folder, self.auth = folder, auth
+    def openssl(*command: str) -> None:
+        subprocess.run(["openssl", *command, "-days", "2"], check=True, capture_output=True)
+
+    new = ("-newkey", "rsa:2048", "-nodes", "-subj")
+    openssl("req", "-x509", *new, "/CN=authority of the tests", "-keyout", authority_key, "-out", str(authority))
+    openssl("req", *new, "/CN=registry", "-keyout", str(key), "-out", request)
+    signing = ("-CA", str(authority), "-CAkey", authority_key, "-CAcreateserial", "-extfile", str(extension))
+    openssl("x509", "-req", "-in", request, *signing, "-out", str(certificate))
+    return certificate, key
+
+
+class DockerRegistry:
+    """`auth`: None, "password", "token" (for all) or "token-login" (with the password).
+
+    `tls`: speaks https, with a certificate of the authority in `authority`.
+    """
+
+    def __init__(self, folder: Path, *, auth: Optional[str] = None, tls: bool = False) -> None:
+        self.folder, self.auth, self.tls = folder, auth, tls
+        self.authority = folder / "authority.pem"
         self.host = f"127.0.0.1:{_free_port()}"
         self.tokens: Optional[TokenServer] = None
         self.process: Optional[subprocess.Popen[bytes]] = None
@@ -111,6 +133,9 @@ class DockerRegistry:
             "storage": {"filesystem": {"rootdirectory": str(self.folder / "data")}},
             "http": {"addr": self.host},
         }
+        if self.tls:
+            certificate, key = make_certificate(self.folder, self.authority)
+            settings["http"]["tls"] = {"certificate": str(certificate), "key": str(key)}
         if self.auth == "password":
             passwords = self.folder / "passwords"
             made = subprocess.run(["htpasswd", "-Bbn", USER, PASSWORD], check=True, capture_output=True)
@@ -144,8 +169,10 @@ class DockerRegistry:
         return self
 
     def answers(self) -> bool:
+        context = ssl.create_default_context(cafile=str(self.authority)) if self.tls else None
         try:
-            urllib.request.urlopen(f"http://{self.host}/v2/", timeout=5).close()
+            scheme = "https" if self.tls else "http"
+            urllib.request.urlopen(f"{scheme}://{self.host}/v2/", timeout=5, context=context).close()
         except urllib.error.HTTPError:
             return True
         except OSError:

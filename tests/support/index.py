@@ -64,6 +64,7 @@ class IndexFile:
     requires_python: str = ""
     yanked: Union[bool, str] = False
     listed_url: str = ""
+    uploaded: str = ""  # "2025-01-31T12:00:00.000000Z"; JSON pages only
 
     def read(self) -> bytes:
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
@@ -228,6 +229,8 @@ class PackageIndex:
                 entry["requires-python"] = file.requires_python
             if file.yanked:
                 entry["yanked"] = file.yanked
+            if file.uploaded:
+                entry["upload-time"] = file.uploaded
             if self.metadata and file.metadata is not None:
                 hashes = {"sha256": hashlib.sha256(file.metadata).hexdigest()}
                 entry["core-metadata"] = hashes  # pip before 23.1 fails on the older dist-info-metadata

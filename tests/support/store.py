@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-ENTRIES = ("layers", "packages", "lowers", "wheels", "tools", "skeletons", "images", "tables")
+ENTRIES = ("layers", "packages", "lowers", "wheels", "tools", "skeletons", "environments", "images", "tables")
 
 
 def entries(state: Path, *folders: str) -> frozenset[str]:

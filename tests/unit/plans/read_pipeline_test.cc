@@ -173,10 +173,12 @@ TEST(ReadPipeline, ImagesThatAreNotThere) {
                                With(ModelJson("b", {}, 2), "/python/image", "gpu")})),
             "error: pipeline.py:1: model `a` asks for Python 3.12\n"
             "caused by: [images] in rundlet.toml has no `3.12`\n"
-            "hint: it has `3.11` and `3.13`\n"
+            "hint: it has `3.11` and `3.13`: use what is there, or add an image that `rundlet "
+            "image ls` lists\n"
             "error: pipeline.py:2: model `b` asks for the image `gpu`\n"
             "caused by: [images] in rundlet.toml has no `gpu`\n"
-            "hint: it has `3.11` and `3.13`\n");
+            "hint: it has `3.11` and `3.13`: use what is there, or add an image that `rundlet "
+            "image ls` lists\n");
   EXPECT_EQ(Faults(ReaderJson({ModelJson("a")}), json::object()),
             "error: pipeline.py:1: model `a` does not say which Python it runs on\n"
             "caused by: rundlet.toml has no default for it\n"

@@ -50,7 +50,7 @@ TEST(ReadProject, UnknownKeysHaveTheirLineAndTheClosestWord) {
   EXPECT_EQ(FaultsOf(data, {{"pyhton", 4}, {"tables.flights", 9}, {"tables.flights.frmat", 11}}),
             "error: rundlet.toml: reading `zzzzzz`\n"
             "caused by: there is no such key\n"
-            "hint: known here: `project`, `python`, `images`, `tables` and `parameters`\n"
+            "hint: known here: `project`, `python`, `images`, `index`, `tables` and `parameters`\n"
             "error: rundlet.toml:4: reading `pyhton`\n"
             "caused by: there is no such key\n"
             "hint: did you mean `python`?\n"
@@ -59,14 +59,23 @@ TEST(ReadProject, UnknownKeysHaveTheirLineAndTheClosestWord) {
             "hint: did you mean `format`?\n");
 }
 
-TEST(ReadProject, TheIndexIsNotTheProjects) {
+TEST(ReadProject, IndexesAreOfSomePackages) {
   json data = testing::ProjectData();
   data["index"] = {{"url", "https://example.org/simple"}};
-  EXPECT_EQ(
-      FaultsOf(data, {{"index", 3}}),
-      "error: rundlet.toml:3: reading `index`\n"
-      "caused by: a project does not choose the package index\n"
-      "hint: the index is set in rundlet's own configuration: remove this from the project\n");
+  EXPECT_EQ(FaultsOf(data, {{"index", 3}}),
+            "error: rundlet.toml:3: reading `index`\n"
+            "caused by: it is not a list of indexes\n"
+            "hint: begin each with a line [[index]]\n");
+  data["index"] = json::array({{{"name", "own"}, {"url", "https://example.org/simple"}}});
+  EXPECT_EQ(FaultsOf(data, {{"index[0]", 3}}),
+            "error: rundlet.toml:3: reading `index[0]`\n"
+            "caused by: it has no `packages`\n"
+            "hint: an index has a name, a url, and the packages that come from it\n");
+  data["index"][0]["packages"] = json::array({"torch", 5});
+  EXPECT_THAT(FaultsOf(data, {{"index[0]", 3}}),
+              ::testing::HasSubstr("it holds what is not the name of a package"));
+  data["index"][0]["packages"] = json::array({"torch"});
+  EXPECT_EQ(FaultsOf(data), "");
 }
 
 TEST(ReadProject, KeysWithDotsKeepTheirLine) {
@@ -93,7 +102,8 @@ TEST(ReadProject, ADefaultWithoutImageIsToldOnce) {
   EXPECT_EQ(Faults(ReaderJson({testing::ModelJson("a"), testing::ModelJson("b")}), data),
             "error: rundlet.toml: reading `python.version`\n"
             "caused by: [images] has no `3.12`\n"
-            "hint: it has `3.11` and `3.13`\n");
+            "hint: it has `3.11` and `3.13`: use what is there, or add an image that `rundlet "
+            "image ls` lists\n");
 }
 
 TEST(ReadProject, WrongValuesAreToldAndNotTheStepsFault) {

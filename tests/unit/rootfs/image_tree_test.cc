@@ -201,7 +201,7 @@ TEST_F(TreeTest, RefusesWaysOut) {
       TarBuilder().Dir(".wh.d").Finish(),
       TarBuilder().File(".wh.d/.wh.d", "").Finish(),
       TarBuilder().Symlink("empty", "").Finish(),
-      TarBuilder().File("f", "", {.uid = 70'000, .pax = {}}).Finish(),
+      TarBuilder().File("f", "", {.pax = {{"uid", "4294967295"}}}).Finish(),
       TarBuilder().File("f", "", {.pax = {{"uid", "4294967296"}}}).Finish(),
       TarBuilder().File("f", "", {.pax = {{"path", std::string(256, 'n')}}}).Finish(),
   };
@@ -227,6 +227,20 @@ TEST_F(TreeTest, HoldsToItsLimits) {
                        {.xattr_bytes = 50})
                 .find("extended attributes"),
             std::string::npos);
+}
+
+TEST_F(TreeTest, HolesStayHolesAndAreCounted) {
+  const TarBuilder::Options sparse{.pax = {{"GNU.sparse.size", "1048576"},
+                                           {"GNU.sparse.numblocks", "1"},
+                                           {"GNU.sparse.map", "65536,3"}}};
+  const std::string tar = TarBuilder().File("f", "abc", sparse).Finish();
+  EXPECT_EQ(Unpack(tar).tree.bytes, 3u);
+  std::string wanted(1 << 20, '\0');
+  wanted.replace(65'536, 3, "abc");
+  EXPECT_EQ(Content("f"), wanted);
+  EXPECT_LT(Stat("f").st_blocks * 512, 1 << 16);
+  base::RemoveTree(directory_.fd(), "tree");
+  EXPECT_NE(WhyRefused(tar, {.hole_bytes = 1000}).find("too sparse"), std::string::npos);
 }
 
 TEST_F(TreeTest, AHundredThousandOpaqueMarkersCostNoMoreThanOne) {

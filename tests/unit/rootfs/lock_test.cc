@@ -124,6 +124,12 @@ TEST(LockKey, OrderSpellingAndRepetitionDoNotMatter) {
   other = Inputs({"pandas>=2", "six"});
   other.set.closed = true;
   EXPECT_NE(key, LockInputsKey(other));
+  other = Inputs({"pandas>=2", "six"});
+  other.set.indexes = {{"own", "https://own.example/simple", {"six"}}};
+  EXPECT_NE(key, LockInputsKey(other));
+  other = Inputs({"pandas>=2", "six"});
+  other.set.uploaded_before = "2026-01-31T00:00:00Z";
+  EXPECT_NE(key, LockInputsKey(other));
   // Whose files win is no matter of which packages there are.
   other = Inputs({"pandas>=2", "six"});
   other.set.preferred = {"six"};
@@ -274,8 +280,63 @@ TEST(ResolveCommands, NamedWheelsAreFilesInside) {
   const ResolveCommand command = MakeResolveCommand(request);
   EXPECT_EQ(command.input,
             "a[b] @ file:///rundlet/wheels/0/a-1-py3-none-any.whl ; python_version>'3'\n");
-  EXPECT_EQ(command.constraints, "c<2\n");
+  EXPECT_EQ(command.files.at("constraints.txt"), "c<2\n");
   EXPECT_EQ(command.argv.back(), "--no-deps");
+}
+
+TEST(ResolveCommands, PinnedPackagesAreAskedForWithTheirSource) {
+  ResolveRequest request{.set = ParseRequirements({"b<2 ; os_name=='nt'", "c"}),
+                         .index = "https://index.example/simple",
+                         .pinned = {"d"}};
+  request.set.indexes = CheckIndexes({{"Own", "https://own.example/simple/", {"D", "b", "d"}}});
+  EXPECT_EQ(MakeResolveCommand(request).files.at("pyproject.toml"),
+            "[project]\nname = \"your-requirements\"\nversion = \"0\"\n"
+            "dependencies = [\"b<2 ; os_name=='nt'\", \"d\", ]\n"
+            "[tool.uv.sources]\n\"b\" = { index = \"own\" }\n\"d\" = { index = \"own\" }\n"
+            "[[tool.uv.index]]\nname = \"own\"\nurl = \"https://own.example/simple\"\n"
+            "explicit = true\n");
+}
+
+TEST(ResolveCommands, PinnedPackagesThatComeAlongAreFound) {
+  RequirementSet set;
+  set.indexes = CheckIndexes({{"own", "https://own.example/simple", {"d", "e"}}});
+  Lock lock;
+  for (const char* name : {"c", "d"}) {
+    lock.distributions.emplace_back();
+    lock.distributions.back().name = name;
+  }
+  EXPECT_THAT(PinnedAmong(set, lock), testing::ElementsAre("d"));
+  const std::string talk =
+      "error: No solution found\n  cause: Because e was not found in the "
+      "package registry and all versions of c depend on e, ...\n";
+  EXPECT_THAT(PinnedAmong(set, talk), testing::ElementsAre("e"));
+  EXPECT_TRUE(PinnedAmong({}, talk).empty());
+  // A wheel that is named itself comes from no index.
+  set.requirements = {ParseRequirement("d")};
+  set.requirements[0].sha256 = base::Digest::Of("x");
+  EXPECT_TRUE(PinnedAmong(set, lock).empty());
+}
+
+TEST(Indexes, AreCheckedAndOrdered) {
+  const std::vector<PinnedIndex> two =
+      CheckIndexes({{"b", "https://b.example/", {"Y_y"}}, {"a", "http://a.example/simple", {"x"}}});
+  EXPECT_EQ(two[0].name, "a");
+  EXPECT_EQ(two[1].url, "https://b.example");
+  EXPECT_THAT(two[1].packages, testing::ElementsAre("y-y"));
+  for (const PinnedIndex& bad :
+       {PinnedIndex{"a b", "https://b.example", {"x"}}, PinnedIndex{"a", "file:///srv", {"x"}},
+        PinnedIndex{"a", "https://u:p@b.example", {"x"}},
+        PinnedIndex{"a", "https://b.example", {"x\"]"}}}) {
+    EXPECT_NE(WhyRefused([&] { CheckIndexes({bad}); }), "") << bad.name;
+  }
+  EXPECT_NE(WhyRefused([&] { CheckIndexes({two[0], two[0]}); }), "");
+}
+
+TEST(Moments, AreDaysOrSeconds) {
+  EXPECT_EQ(ParseMoment("2026-01-31"), "2026-01-31T00:00:00Z");
+  EXPECT_EQ(ParseMoment("2026-01-31T12:00:00Z"), "2026-01-31T12:00:00Z");
+  for (const char* bad : {"", "2026-1-31", "3 days", "2026-01-31T12:00:00+01:00", "2026-01-31 "})
+    EXPECT_NE(WhyRefused([&] { ParseMoment(bad); }), "") << bad;
 }
 
 TEST(ResolveWarnings, AreThoseOnYankedReleases) {

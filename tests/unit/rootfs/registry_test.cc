@@ -6,6 +6,7 @@
 #include "rootfs/oci.h"
 #include "rootfs/reference.h"
 #include "rootfs/registry_config.h"
+#include "rootfs/registry_mirror.h"
 #include "rootfs/worker/auth_challenge.h"
 #include "rootfs/worker/fetch_url.h"
 
@@ -35,6 +36,29 @@ TEST(Reference, FillsInWhatIsLeftOut) {
     EXPECT_EQ(reference.repository, c.repository) << c.text;
     EXPECT_EQ(reference.tag, c.tag) << c.text;
     EXPECT_EQ(reference.digest, std::nullopt) << c.text;
+  }
+}
+
+TEST(RegistryMirror, ServesTheRepositoriesOfItsRegistry) {
+  const std::vector<RegistryMirror> mirrors =
+      ParseMirrors(" docker.io=https://mirror.example/a/b/,quay.io=http://localhost:5000 ,");
+  ASSERT_EQ(mirrors.size(), 2u);
+  EXPECT_EQ(mirrors[0],
+            (RegistryMirror{"docker.io", "mirror.example", "a/b/", RegistryTransport::kHttps}));
+  EXPECT_EQ(mirrors[1],
+            (RegistryMirror{"quay.io", "localhost:5000", "", RegistryTransport::kPlainHttp}));
+  EXPECT_EQ(ShortName(AtMirror(ParseReference("python:3"), mirrors[0])),
+            "mirror.example/a/b/library/python:3");
+  EXPECT_TRUE(ParseMirrors("").empty());
+}
+
+TEST(RegistryMirror, RefusesWhatIsNone) {
+  for (const char* text :
+       {"docker.io", "=https://a.b", "docker.io=", "docker.io=ftp://a.b", "docker.io=https://",
+        "docker.io=https://name", "docker.io=https://a.b:0", "docker.io=https://u@a.b",
+        "docker.io=https://a.b/A", "docker.io=https://a.b/../c", "docker.io=https://a.b/c@d",
+        "docker.io=https://a.b/c:d", "docker.io/x=https://a.b", "x=https://a.b"}) {
+    EXPECT_THROW(ParseMirrors(text), base::Error) << text;
   }
 }
 

@@ -1,0 +1,131 @@
+"""Images that ship something else where a sandbox mounts: links of every kind, files, fifos, fake devices.
+
+What is mounted there is ours all the same, and nothing outside is reached or made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from escape.attacker_program import hashes
+
+from support.images import WHITEOUT, Content, directory, fifo, file, symlink
+from support.layouts import with_layers
+from support.rundlet import Rundlet
+
+# How /dev, /proc and /tmp are told: the numbers of their file systems, and that the devices are devices.
+LOOK = """
+import os, stat
+def kind(path):
+    with open("/proc/self/mountinfo") as mounts:
+        return [line.split(" - ")[1].split()[0] for line in mounts if line.split()[4] == path][-1:]
+null = os.stat("/dev/null")
+print("proc", kind("/proc"), "dev", kind("/dev"), "tmp", kind("/tmp"), "pts", kind("/dev/pts"), "shm", kind("/dev/shm"))
+print("null", stat.S_ISCHR(null.st_mode), os.major(null.st_rdev), os.minor(null.st_rdev))
+print("cmdline", repr(open("/proc/cmdline").read()))
+open("/tmp/made", "w").write("x")
+open("/dev/shm/made", "w").write("x")
+print("canary", os.path.exists("CANARY"))
+"""
+SOUND = """\
+proc ['proc'] dev ['tmpfs'] tmp ['tmpfs'] pts ['devpts'] shm ['tmpfs']
+null True 1 3
+cmdline ''
+canary False
+"""
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Path:
+    folder = tmp_path / "canary"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    (folder / "null").write_text("not to be written")
+    (folder / "null").chmod(0o666)
+    return folder
+
+
+def links(target: str, places: tuple[str, ...] = ("dev", "proc", "sys", "tmp")) -> Mapping[str, Content]:
+    """A layer that replaces directories by links."""
+    return {place: symlink(target.replace("SELF", place)) for place in places}
+
+
+LAYERS: dict[str, Mapping[str, Content]] = {
+    "absolute": links("CANARY"),
+    "relative": links("../../../../../../../../CANARY"),
+    "dangling": links("/no/such/place"),
+    "looping": links("SELF"),
+    "to each other": {"dev": symlink("proc"), "proc": symlink("tmp"), "tmp": symlink("dev")},
+    "into the image": links("/usr/lib"),
+    "into proc": {"dev": symlink("/proc/1/root/dev"), "tmp": symlink("/proc/self/cwd")},
+    "to the launcher's places": {"dev": symlink("/store"), "tmp": symlink("/scratch"), "proc": symlink("/root")},
+    "files": {"dev": file("x"), "proc": file("x"), "sys": file("x"), "tmp": file("x")},
+    "absent": {"dev": WHITEOUT, "proc": WHITEOUT, "sys": WHITEOUT, "tmp": WHITEOUT},
+    "fake devices": {
+        "dev": directory(),
+        "dev/null": file("a file", 0o666),
+        "dev/zero": fifo(),
+        "dev/full": symlink("CANARY/null"),
+        "dev/tty": symlink("/proc/self/mem"),
+        "dev/pts": symlink("CANARY"),
+        "dev/shm": symlink("CANARY"),
+    },
+    "null is a link": {"dev": directory(), "dev/null": symlink("CANARY/null")},
+    "null is a fifo": {"dev": directory(), "dev/null": fifo()},
+    "a fake proc": {"proc": directory(), "proc/cmdline": symlink("CANARY/null"), "proc/self": symlink("1")},
+    "etc is a link": {"etc/hosts": symlink("CANARY/hosts"), "etc/resolv.conf": symlink("/dev/shm/x")},
+    "a home elsewhere": {"tmp": directory(0o777), "tmp/home": symlink("CANARY")},
+}
+
+
+def with_canary(layer: Mapping[str, Content], canary: Path) -> dict[str, Content]:
+    def led(content: Content) -> Content:
+        link = getattr(content, "link", "").replace("/CANARY", str(canary)).replace("CANARY", str(canary))
+        return symlink(link) if link else content
+
+    return {path: led(content) for path, content in layer.items()}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_mounts_are_not_led_away(
+    shared_state: Rundlet, image_311: Path, tmp_path: Path, canary: Path, name: str
+) -> None:
+    before = hashes(canary)
+    layout = with_layers(image_311, tmp_path / "layout", with_canary(LAYERS[name], canary))
+    shared_state.ok("image", "import", "hostile", layout)
+    program = LOOK.replace("CANARY", str(canary))
+    assert shared_state.ok("exec", "--image", "hostile", "--", "python3", "-c", program).out == SOUND
+    shared_state.ok("image", "rm", "hostile")
+    assert hashes(canary) == before
+
+
+TARGETS: dict[str, tuple[str, Mapping[str, Content], bool]] = {
+    # a target of --mount, what the image has there, whether the mount can be made inside
+    "an absolute link": ("/opt/in", {"opt/in": symlink("CANARY")}, False),
+    "a relative link": ("/opt/in", {"opt/in": symlink("../../../../CANARY")}, False),
+    "a parent that is a link": ("/opt/in/deep", {"opt/in": symlink("CANARY")}, False),
+    "a link to itself": ("/opt/in", {"opt/in": symlink("in")}, False),
+    "a link into proc": ("/opt/in", {"opt/in": symlink("/proc/self/cwd")}, False),
+    "a link inside": ("/opt/in", {"opt/in": symlink("/srv")}, True),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_targets_of_mounts_are_not_led_away(
+    shared_state: Rundlet, image_311: Path, tmp_path: Path, canary: Path, name: str
+) -> None:
+    target, layer, inside = TARGETS[name]
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "file").write_text("given")
+    before = hashes(canary)
+    layout = with_layers(image_311, tmp_path / "layout", with_canary(layer, canary))
+    shared_state.ok("image", "import", "hostile", layout)
+    done = shared_state("exec", "--image", "hostile", "--mount", f"{given}:{target}", "--", "cat", f"{target}/file")
+    assert (done.code, done.out) == ((0, "given") if inside else (125, "")), str(done)
+    if not inside:
+        assert f"mounting `{target}`" in done.err
+    shared_state.ok("image", "rm", "hostile")
+    assert hashes(canary) == before
