@@ -8,27 +8,42 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/project_options.h"
 #include "cli/terminal.h"
+#include "engine/step_command.h"
 
 namespace rundlet::cli {
 namespace {
 
 struct ShellArguments {
   CommandOptions options;
+  ProjectOptions project;
+  std::string step;  // empty: not a step's sandbox
   bool python = false;
 };
 
-int RunShell(const ShellArguments& arguments, const Context& context) {
+engine::Command Prepare(engine::Engine& engine, const ShellArguments& arguments,
+                        engine::EventBus& events) {
+  std::vector<std::string> command =
+      arguments.python ? std::vector<std::string>() : engine::ShellCommand();
+  if (!arguments.step.empty()) {
+    return engine::PrepareStep(engine, engine::GatherProject(arguments.project.path),
+                               arguments.project.Request(), arguments.step, std::move(command),
+                               events, &Interrupted());
+  }
   engine::CommandRequest request = arguments.options.Request();
-  if (!arguments.python) request.command = engine::ShellCommand();
+  request.command = std::move(command);
+  return engine::PrepareCommand(engine, std::move(request), events, &Interrupted());
+}
+
+int RunShell(const ShellArguments& arguments, const Context& context) {
   engine::ExecOutcome outcome;
   {
     Terminal terminal;
     const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
     std::optional<Progress> progress(context.options);
     engine::EventBus events(progress->Sink());
-    engine::Command command =
-        engine::PrepareCommand(*engine, std::move(request), events, &Interrupted());
+    engine::Command command = Prepare(*engine, arguments, events);
     progress.reset();
     outcome = engine::RunAtTerminal(*engine, std::move(command), terminal, &Interrupted(),
                                     InterruptDescriptor());
@@ -43,6 +58,21 @@ void AddShell(CLI::App& program, Context& context) {
   auto* command = program.add_subcommand("shell", "A shell in a sandbox, at this terminal");
   const auto arguments = std::make_shared<ShellArguments>();
   AddCommandOptions(*command, arguments->options);
+  // What a step says for itself.
+  const std::vector<CLI::Option*> of_commands = command->get_options();
+  auto* project =
+      command->add_option("PROJECT", arguments->project.path,
+                          "Directory of a project, for the sandbox of one of its steps");
+  auto* step = command->add_option("STEP", arguments->step, "Its name");
+  project->needs(step);
+  for (CLI::Option* option : of_commands) {
+    if (option->get_name() != "--help") project->excludes(option);
+  }
+  command
+      ->add_option("--param", arguments->project.parameters,
+                   "Value of a parameter of the project: NAME=VALUE; may be repeated")
+      ->allow_extra_args(false)
+      ->needs(project);
   command->add_flag("--python", arguments->python, "Python instead of a shell");
   command->callback([arguments, &context] {
     context.exit_code = WithCommandCodes([&] { return RunShell(*arguments, context); });

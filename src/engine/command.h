@@ -51,6 +51,7 @@ struct Command {
   ReadyEnvironment environment = {};
   plans::Network network = {};
   WantedLimits limits = {};
+  std::optional<store::Staging> project = {};  // of a step
 
   // Its proxy has to be started when it is: the launcher is needed once more.
   bool last() const { return network.level != plans::Network::Level::kAllow; }

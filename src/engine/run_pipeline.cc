@@ -5,9 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <set>
-#include <type_traits>
 
 #include "base/fs.h"
 #include "base/text.h"
@@ -15,6 +13,7 @@
 #include "engine/jobs.h"
 #include "engine/package_uses.h"
 #include "engine/step.h"
+#include "engine/step_values.h"
 #include "engine/tables.h"
 
 namespace rundlet::engine {
@@ -22,7 +21,6 @@ namespace {
 
 using base::Error;
 using base::Fault;
-using nlohmann::json;
 using plans::Action;
 using plans::Task;
 using plans::TaskKind;
@@ -30,26 +28,6 @@ using plans::TaskKind;
 // Tasks of these kinds run in the engine's own environment: duckdb and pyarrow.
 bool UsesEngineEnvironment(TaskKind kind) {
   return kind == TaskKind::kSql || kind == TaskKind::kScan || kind == TaskKind::kMaterialize;
-}
-
-json ValueOf(const plans::ParameterValue& value) {
-  return std::visit(
-      [](const auto& held) -> json {
-        if constexpr (std::is_same_v<std::decay_t<decltype(held)>, plans::Date>) {
-          return held.text();
-        } else {
-          return held;
-        }
-      },
-      value);
-}
-
-WantedLimits LimitsOf(const plans::Step& step) {
-  return {.memory = step.limits.memory,
-          .cpus = step.limits.cpus,
-          .pids = step.limits.pids,
-          .disk = step.limits.disk,
-          .timeout = step.limits.timeout};
 }
 
 // What this host cannot give to a step that would run is told before any of them does.
@@ -367,11 +345,7 @@ class PipelineRun {
     run.file = step.place.file;
     run.function = step.function;
     run.sql = step.sql;
-    json parameters = json::object();
-    for (const plans::ParameterUse& use : step.parameters) {
-      parameters[use.argument] = ValueOf(planned_.parameters.at(use.name));
-    }
-    run.parameters = parameters.dump();
+    run.parameters = ParametersOf(step, planned_.parameters);
     for (const plans::Input& input : step.inputs) {
       run.inputs.push_back({.argument = input.argument,
                             .model = plans::NameOf(input.table),

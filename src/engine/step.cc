@@ -12,8 +12,6 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
-#include "engine/host_files.h"
-#include "engine/image_sandbox.h"
 #include "engine/sandbox_network.h"
 
 namespace rundlet::engine {
@@ -85,39 +83,6 @@ json RequestFor(const StepTask& task) {
   if (task.output == StepOutput::kParquet)
     request["output"] = fmt::format("/rundlet/out/{}", kParquet);
   return request;
-}
-
-runtime::SandboxSpec SpecFor(Engine& engine, const ImageSandbox& sandbox, const StepTask& task,
-                             HandedMounts& handed) {
-  runtime::SandboxSpec spec = sandbox.Spec(runtime::ProcView::kFull);
-  auto& mounts = spec.mounts.mounts;
-  handed.Add(base::OpenHostPath(engine.installation().python, O_PATH | O_DIRECTORY).get(),
-             "/rundlet/python");
-  if (task.source != nullptr) {
-    for (size_t i = 0; i < task.source->files.size(); ++i) {
-      handed.Add(task.source->files[i].get(),
-                 fmt::format("/rundlet/in/{}/{}.{}", task.source->table, i, task.source->format));
-    }
-  }
-  ApplyNetwork(engine, task.network, spec, handed);
-  mounts.push_back(rootfs::EnvironmentMount(*task.environment));
-  mounts.push_back({"/rundlet/out", runtime::StorePath{task.out, true, true}});
-  if (!task.project.empty()) mounts.push_back({"/work", runtime::StorePath{task.project}});
-  mounts.insert(mounts.end(), handed.mounts.begin(), handed.mounts.end());
-  for (auto& [name, value] : spec.environment) {
-    if (name == "PATH") value = "/env/bin:" + value;
-  }
-  SetVariable(spec, "VIRTUAL_ENV", "/env");
-  SetVariable(spec, "PYTHONPATH", "/rundlet/python:/work");
-  SetVariable(spec, "PYTHONUNBUFFERED", "1");
-  SetThreads(spec, engine.config().cores);
-  ApplyLimits(task.limits, spec);
-  for (const auto& [name, value] : task.variables) SetVariable(spec, name, value);
-  spec.argv = {"/env/bin/python", "-B", "/rundlet/python/rundlet_runner"};
-  spec.cwd = "/work";
-  spec.uid = kStepUser;
-  spec.gid = kStepUser;
-  return spec;
 }
 
 // The step's output directory belongs to its user; the mount shifts the owner into the sandbox's
@@ -218,6 +183,43 @@ Error EndedWithoutResult(const StepTask& task, const runtime::SandboxSpec& spec,
 
 }  // namespace
 
+runtime::SandboxSpec StepSpec(Engine& engine, const ImageSandbox& sandbox, const StepTask& task,
+                              HandedMounts& handed) {
+  runtime::SandboxSpec spec = sandbox.Spec(runtime::ProcView::kFull);
+  auto& mounts = spec.mounts.mounts;
+  handed.Add(base::OpenHostPath(engine.installation().python, O_PATH | O_DIRECTORY).get(),
+             "/rundlet/python");
+  if (task.source != nullptr) {
+    for (size_t i = 0; i < task.source->files.size(); ++i) {
+      handed.Add(task.source->files[i].get(),
+                 fmt::format("/rundlet/in/{}/{}.{}", task.source->table, i, task.source->format));
+    }
+  }
+  ApplyNetwork(engine, task.network, spec, handed);
+  mounts.push_back(rootfs::EnvironmentMount(*task.environment));
+  if (task.out.empty()) {
+    mounts.push_back({"/rundlet/out", runtime::Scratch{.mode = 01777}});
+  } else {
+    mounts.push_back({"/rundlet/out", runtime::StorePath{task.out, true, true}});
+  }
+  if (!task.project.empty()) mounts.push_back({"/work", runtime::StorePath{task.project}});
+  mounts.insert(mounts.end(), handed.mounts.begin(), handed.mounts.end());
+  for (auto& [name, value] : spec.environment) {
+    if (name == "PATH") value = "/env/bin:" + value;
+  }
+  SetVariable(spec, "VIRTUAL_ENV", "/env");
+  SetVariable(spec, "PYTHONPATH", "/rundlet/python:/work");
+  SetVariable(spec, "PYTHONUNBUFFERED", "1");
+  SetThreads(spec, engine.config().cores);
+  ApplyLimits(task.limits, spec);
+  for (const auto& [name, value] : task.variables) SetVariable(spec, name, value);
+  spec.argv = {"/env/bin/python", "-B", "/rundlet/python/rundlet_runner"};
+  spec.cwd = "/work";
+  spec.uid = kStepUser;
+  spec.gid = kStepUser;
+  return spec;
+}
+
 StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log,
                    const base::CancelToken* cancel, StepUsage& usage) {
   const auto begin = std::chrono::steady_clock::now();
@@ -225,7 +227,7 @@ StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log
   MakeOutDirectory(state, task.out);
   const ImageSandbox sandbox(engine, *task.image);
   HandedMounts handed;
-  const runtime::CheckedSpec checked = runtime::CheckSpec(SpecFor(engine, sandbox, task, handed));
+  const runtime::CheckedSpec checked = runtime::CheckSpec(StepSpec(engine, sandbox, task, handed));
   const base::UniqueFd input = base::MemoryFile("step-request", RequestFor(task).dump());
   std::vector<int> files;
   for (const StepInput& step_input : task.inputs) files.push_back(step_input.table->get());

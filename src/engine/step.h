@@ -14,6 +14,8 @@
 #include "base/fd.h"
 #include "engine/capture.h"
 #include "engine/engine.h"
+#include "engine/host_files.h"
+#include "engine/image_sandbox.h"
 #include "engine/wanted_limits.h"
 #include "plans/network.h"
 #include "rootfs/environment.h"
@@ -49,7 +51,8 @@ struct StepTask {
   const rootfs::Image* image = nullptr;
   const rootfs::Environment* environment = nullptr;
   std::string project = {};  // the project's files, relative to the state directory; empty: none
-  std::string out = {};      // a new directory for what it writes, relative to the state directory
+  // A new directory for what it writes, relative to the state directory; empty: memory.
+  std::string out = {};
   std::string file = {};
   std::string function = {};
   std::string sql = {};
@@ -80,6 +83,10 @@ struct StepUsage {
   std::chrono::nanoseconds cpu_time{0};  // of all processors
   std::chrono::nanoseconds duration{0};
 };
+
+// The sandbox of a step, with the runner as its program. `handed` may hold mounts already.
+runtime::SandboxSpec StepSpec(Engine& engine, const ImageSandbox& sandbox, const StepTask& task,
+                              HandedMounts& handed);
 
 // Runs it to its end. `log` gets each line of its output streams; `usage` is filled in as soon as
 // it has ended. Throws base::Error (kStep) that says what failed, with the user's file and line

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.pipelines import write
 from support.rundlet import Rundlet
 from support.terminal import Terminal, at_terminal
 
@@ -176,6 +177,58 @@ print(sorted(os.listdir("/proc/self/fd")), os.listdir("/dev/pts"))
         assert "['0', '1', '2', '3'] ['0', 'ptmx']" in out  # 3: the list's own
         terminal.type("exit\n")
         terminal.end()
+
+
+STEPS = """
+import rundlet
+
+@rundlet.model(materialize="replace")
+def numbers():
+    import pyarrow
+    return pyarrow.table({"n": [1, 2, 3]})
+
+@rundlet.model()
+def unkept():
+    import pyarrow
+    return pyarrow.table({"n": [1]})
+
+@rundlet.model()
+@rundlet.python("3.11", pip={"tiny": "1.0"})
+@rundlet.env(GREETING="hello")
+@rundlet.resources(disk="5MiB")
+def total(numbers=rundlet.Model("numbers"), unkept=rundlet.Model("unkept"), top=rundlet.Parameter("limit")):
+    import pyarrow
+    return pyarrow.table({"sum": [sum(numbers["n"].to_pylist())]})
+"""
+
+
+def test_a_step(shared_state: Rundlet, project: Path) -> None:
+    write(project, STEPS)
+    shared_state.ok("run", project, "--only", "numbers")
+    with at_terminal(shared_state, "shell", project, "total", "--param", "limit=7") as terminal:
+        terminal.until("input `numbers` is at /rundlet/in/numbers")
+        terminal.until("input `unkept` is not there")
+        terminal.until(PROMPT)
+        out = run(terminal, "pwd; ls; echo $GREETING $RUNDLET_PARAMETERS; df --output=size -k /tmp | tail -1")
+        assert out.split("\n")[:3] == ["/work", "pipeline.py", 'hello {"top":7}']
+        assert int(out.split()[-1]) == 5 * 1024
+        assert run(terminal, "touch /work/x 2>/dev/null || echo read-only; touch /rundlet/out/x && echo out") == (
+            "read-only\nout\n"
+        )
+        use = "import tiny, pipeline, pyarrow.parquet as p; t = p.read_table('/rundlet/in/numbers')"
+        assert run(terminal, f'python -c "{use}; print(pipeline.total(numbers=t)[0])"').endswith("  6\n  ]\n]\n")
+        terminal.type("exit 4\n")
+        assert terminal.end() == 4
+
+
+def test_a_step_that_is_not_there(shared_state: Rundlet, project: Path) -> None:
+    write(project, STEPS)
+    with at_terminal(shared_state, "shell", project, "totals") as terminal:
+        assert terminal.end() == 125
+        assert "looking for step `totals`" in terminal.seen
+        assert "it has numbers, total, unkept" in terminal.seen
+    shared_state("shell", project).check(2)  # which step?
+    shared_state("shell", *IMAGE, project, "total").check(2)  # a step has its own
 
 
 def test_without_a_terminal(shared_state: Rundlet) -> None:

@@ -1,0 +1,24 @@
+// The sandbox of a pipeline's step, for a command of its user's.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/cancel.h"
+#include "engine/command.h"
+#include "engine/engine.h"
+#include "engine/events.h"
+#include "engine/plan_project.h"
+#include "engine/project.h"
+
+namespace rundlet::engine {
+
+// As a run would make it: image, packages (installed if need be), code, variables, network, limits.
+// What it writes to /rundlet/out goes with it. The files of its inputs, as far as they are kept,
+// are at /rundlet/in/NAME, whole; its parameters are in RUNDLET_PARAMETERS. `command` empty:
+// Python. Throws plans::InvalidPipeline, base::Error, Cancelled.
+Command PrepareStep(Engine& engine, const Project& project, const PlanRequest& request,
+                    const std::string& step, std::vector<std::string> command, EventBus& events,
+                    const base::CancelToken* cancel);
+
+}  // namespace rundlet::engine
