@@ -102,7 +102,8 @@ Distribution ReadPackage(const nlohmann::json& package, const WheelChoice& choic
   const auto wheels = package.find("wheels");
   if (wheels == package.end() || !wheels->is_array() || wheels->empty()) {
     RefuseLock(name, "no wheel fits this image; only an sdist is offered",
-               "require a version that has a wheel");
+               "require a version that has a wheel, or have it built: `--build NAME`, or `build = "
+               "[\"NAME\"]` below [python]");
   }
   const nlohmann::json& wheel = ChooseWheel(name, *wheels, choice.hashes);
   distribution.url = TextOf(wheel, "url");

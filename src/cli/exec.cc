@@ -154,6 +154,11 @@ void AddExec(CLI::App& program, Context& context) {
       ->add_option("--index", arguments->indexes,
                    "Where some packages come from instead: PACKAGE[,PACKAGE]=URL; may be repeated")
       ->allow_extra_args(false);
+  command
+      ->add_option("--build", arguments->requirements.built,
+                   "Package to build from its source archive, in a sandbox; its version must be "
+                   "pinned; may be repeated")
+      ->allow_extra_args(false);
   command->add_option("--exclude-newer", arguments->requirements.uploaded_before,
                       "Leave out what was uploaded later: 2026-01-31, or 2026-01-31T12:00:00Z");
   command->add_flag("--writable-env", arguments->writable_environment,

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdlib>
 
 #include "base/error.h"
@@ -26,6 +27,14 @@ std::string DefaultStateDir() {
   if (geteuid() == 0) return "/var/lib/rundlet";
   const std::string data = Variable({"XDG_DATA_HOME"});
   return (data.empty() ? Variable({"HOME"}) + "/.local/share" : data) + "/rundlet";
+}
+
+double Seconds(const char* name, const std::string& text) {
+  unsigned seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error == std::errc() && end == text.data() + text.size() && seconds > 0) return seconds;
+  throw base::Error(base::Fault::kInvalid, fmt::format("reading {} `{}`", name, text))
+      .Because("it is not a number of seconds");
 }
 
 unsigned UsableCores() {
@@ -59,6 +68,8 @@ Config ConfigFromEnvironment() {
   config.proxy_https = Variable({"https_proxy", "HTTPS_PROXY"});
   config.no_proxy = Variable({"no_proxy", "NO_PROXY"});
   config.private_hosts = Variable({"RUNDLET_PRIVATE_HOSTS"});
+  if (const std::string text = Variable({"RUNDLET_BUILD_TIMEOUT"}); !text.empty())
+    config.build_timeout = Seconds("RUNDLET_BUILD_TIMEOUT", text);
   config.cores = UsableCores();
   return config;
 }

@@ -21,8 +21,9 @@ struct Config {
   std::string proxy_http;  // http_proxy, https_proxy, no_proxy of the administrator's environment
   std::string proxy_https;
   std::string no_proxy;
-  std::string private_hosts;  // RUNDLET_PRIVATE_HOSTS: may be downloaded from at inner addresses
-  bool offline = false;       // --offline: nothing touches the network
+  std::string private_hosts;    // RUNDLET_PRIVATE_HOSTS: may be downloaded from at inner addresses
+  double build_timeout = 1800;  // RUNDLET_BUILD_TIMEOUT: seconds that building a wheel may take
+  bool offline = false;         // --offline: nothing touches the network
   runtime::IdRange ids;
   unsigned cores = 1;  // steps and installs at once
 };
