@@ -102,8 +102,7 @@ Distribution ReadPackage(const nlohmann::json& package, const WheelChoice& choic
   const auto wheels = package.find("wheels");
   if (wheels == package.end() || !wheels->is_array() || wheels->empty()) {
     RefuseLock(name, "no wheel fits this image; only an sdist is offered",
-               "require a version that has a wheel, or have it built: `--build NAME`, or `build = "
-               "[\"NAME\"]` below [python]");
+               "require a version that has a wheel");
   }
   const nlohmann::json& wheel = ChooseWheel(name, *wheels, choice.hashes);
   distribution.url = TextOf(wheel, "url");
@@ -341,7 +340,9 @@ base::Error ExplainResolveFailure(std::string_view stderr_text) {
   } else if (Has(cause, "no usable wheels") || Has(cause, "no wheels with a matching")) {
     error.Because(cause);
     error.SetHint(
-        "only wheels are installed: require a version that has one for this Python and platform");
+        "only wheels are installed: require a version that has one for this Python and platform, "
+        "or "
+        "have its source archive built (`--build NAME`, or `build = [\"NAME\"]` below [python])");
   } else if (Has(message.hint, "`exclude-newer`")) {
     error.Because(cause);
     error.SetHint(
