@@ -53,6 +53,7 @@ struct PythonDefaults {
   std::vector<std::string> pip;        // requirements
   std::optional<ImageName> image;
   std::vector<std::string> prefer;  // packages whose files win where two bring the same
+  std::vector<std::string> build;   // packages that may be built from source
   std::string exclude_newer;        // releases uploaded from then on are not looked at; empty: none
   bool operator==(const PythonDefaults&) const = default;
 };

@@ -98,11 +98,13 @@ class ProjectReader {
   }
 
   void ReadPython(const json& python) {
-    toml_.CheckKeys(python, {"python"}, {"version", "pip", "image", "prefer", "exclude-newer"});
+    toml_.CheckKeys(python, {"python"},
+                    {"version", "pip", "image", "prefer", "build", "exclude-newer"});
     if (const auto found = python.find("version"); found != python.end())
       ReadVersion(python, *found);
     if (const auto found = python.find("pip"); found != python.end()) ReadPip(*found);
-    if (const auto found = python.find("prefer"); found != python.end()) ReadPrefer(*found);
+    ReadPackages(python, "prefer", read_.config.python.prefer);
+    ReadPackages(python, "build", read_.config.python.build);
     if (const auto text = toml_.Text(python, {"python", "exclude-newer"}, kMaxWord))
       read_.config.python.exclude_newer = *text;
     const auto image = toml_.Text(python, {"python", "image"}, kMaxNameLength);
@@ -149,18 +151,20 @@ class ProjectReader {
     }
   }
 
-  void ReadPrefer(const json& prefer) {
-    const TomlPath path = {"python", "prefer"};
-    if (!prefer.is_array() || prefer.size() > TomlDocument::kMaxEntries) {
-      return toml_.Report(path, "it is not a list of packages",
-                          "write it as prefer = [\"opencv-python\"]");
+  // A list of packages below [python].
+  void ReadPackages(const json& python, const char* key, std::vector<std::string>& names) {
+    const auto found = python.find(key);
+    if (found == python.end()) return;
+    if (!found->is_array() || found->size() > TomlDocument::kMaxEntries) {
+      return toml_.Report({"python", key}, "it is not a list of packages",
+                          fmt::format("write it as {} = [\"opencv-python\"]", key));
     }
-    for (size_t i = 0; i < prefer.size(); ++i) {
-      const auto* const text = prefer[i].get_ptr<const std::string*>();
+    for (size_t i = 0; i < found->size(); ++i) {
+      const auto* const text = (*found)[i].get_ptr<const std::string*>();
       if (text == nullptr || !IsLabel(*text)) {
-        toml_.Report({"python", fmt::format("prefer[{}]", i)}, "it is not the name of a package");
+        toml_.Report({"python", fmt::format("{}[{}]", key, i)}, "it is not the name of a package");
       } else {
-        read_.config.python.prefer.push_back(*text);
+        names.push_back(*text);
       }
     }
   }

@@ -91,6 +91,16 @@ NamedWheel FetchByUrl(store::Store& store, WorkerClient& workers, const std::str
   return Keep(store, std::move(staging), std::move(distribution));
 }
 
+std::optional<NamedWheel> FindWheel(store::Store& store, const base::Digest& sha256) {
+  store::Lease lease = store.Use(store::Kind::kWheel, sha256.hex());
+  const auto entry = store.Find(store::Kind::kWheel, sha256.hex());
+  if (!entry.has_value()) return std::nullopt;
+  NamedWheel wheel{NamedLike(WheelFile(*entry)), std::move(lease)};
+  wheel.distribution.sha256 = sha256;
+  wheel.distribution.size = entry->bytes;
+  return wheel;
+}
+
 NamedWheel TakeWheel(store::Store& store, int file, const std::string& path) {
   Distribution distribution = NamedLike(path.substr(path.rfind('/') + 1));
   struct stat info;

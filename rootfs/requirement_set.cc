@@ -74,6 +74,7 @@ base::Digest DigestOf(const RequirementSet& set) {
     hash.AddField(index.url);
     AddSorted("package", index.packages, hash);
   }
+  AddSorted("built", set.built, hash);
   if (!set.uploaded_before.empty()) {
     hash.AddField("uploaded before");
     hash.AddField(set.uploaded_before);
@@ -95,6 +96,19 @@ std::vector<PinnedIndex> CheckIndexes(std::vector<PinnedIndex> indexes) {
   std::sort(indexes.begin(), indexes.end(),
             [](const PinnedIndex& a, const PinnedIndex& b) { return a.name < b.name; });
   return indexes;
+}
+
+std::vector<std::string> CheckBuilt(std::vector<std::string> names) {
+  for (std::string& name : names) {
+    if (!IsProjectName(name)) {
+      throw base::Error(base::Fault::kInvalid, fmt::format("building `{}`", base::Printable(name)))
+          .Because("it is not the name of a package");
+    }
+    name = NormaliseName(name);
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
 }
 
 std::string ParseMoment(std::string_view text) {

@@ -23,6 +23,7 @@ struct RequirementSet {
   std::vector<base::Digest> hashes;       // not empty: every wheel must be one of these
   bool closed = false;                    // a lock's own list: nothing else comes along
   std::vector<PinnedIndex> indexes = {};  // sorted by name; no package in two
+  std::vector<std::string> built = {};    // packages to build from source; normalised, sorted
   std::string uploaded_before = {};       // "2026-01-31T00:00:00Z"; empty: whenever
   // Names of distributions whose files win where two bring the same: part of the environment, not
   // of the resolution.
@@ -36,6 +37,10 @@ base::Digest DigestOf(const RequirementSet& set);
 // In the form of RequirementSet. Throws base::Error (kInvalid) for names that cannot be, a URL that
 // is no plain http or https URL, a name that is there twice, and a package in two indexes.
 std::vector<PinnedIndex> CheckIndexes(std::vector<PinnedIndex> indexes);
+
+// In the form of RequirementSet::built. Throws base::Error (kInvalid) for what is no package's
+// name.
+std::vector<std::string> CheckBuilt(std::vector<std::string> names);
 
 // "2026-01-31", which is its first moment in UTC, or "2026-01-31T12:00:00Z". Throws base::Error
 // (kInvalid) for anything else.

@@ -340,7 +340,9 @@ base::Error ExplainResolveFailure(std::string_view stderr_text) {
   } else if (Has(cause, "no usable wheels") || Has(cause, "no wheels with a matching")) {
     error.Because(cause);
     error.SetHint(
-        "only wheels are installed: require a version that has one for this Python and platform");
+        "only wheels are installed: require a version that has one for this Python and platform, "
+        "or "
+        "have its source archive built (`--build NAME`, or `build = [\"NAME\"]` below [python])");
   } else if (Has(message.hint, "`exclude-newer`")) {
     error.Because(cause);
     error.SetHint(

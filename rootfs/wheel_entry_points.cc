@@ -31,9 +31,9 @@ bool IsDottedName(std::string_view text) {
 
 // Follows Python's configparser with delimiters=("=",): full-line comments, continuation by deeper
 // indentation.
-class Reader {
+class EntryPointReader {
  public:
-  explicit Reader(std::string_view text) : rest_(text) {}
+  explicit EntryPointReader(std::string_view text) : rest_(text) {}
 
   std::vector<EntryPointScript> Read() {
     if (rest_.find('\0') != rest_.npos) Refuse("there is a NUL byte");
@@ -116,7 +116,7 @@ class Reader {
 }  // namespace
 
 std::vector<EntryPointScript> ParseEntryPoints(std::string_view text) {
-  return Reader(text).Read();
+  return EntryPointReader(text).Read();
 }
 
 std::string ScriptText(const EntryPointScript& script, std::string_view python) {

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "rootfs/distribution.h"
 #include "rootfs/worker/command.h"
 #include "rootfs/worker/fetch.h"
 #include "rootfs/worker/index_page.h"
@@ -43,11 +44,29 @@ class PageTarget : public HttpTarget {
   std::optional<HttpFailure> failure_;
 };
 
+// "docopt-0.6.2.tar.gz"
+bool IsSourceOf(std::string_view filename, const std::string& project, const std::string& version) {
+  for (const std::string_view ending : {".tar.gz", ".zip"}) {
+    if (!filename.ends_with(ending)) continue;
+    const std::string_view stem = filename.substr(0, filename.size() - ending.size());
+    const size_t dash = stem.rfind('-');
+    return dash != stem.npos && NormaliseName(stem.substr(0, dash)) == project &&
+           CanonicalVersion(stem.substr(dash + 1)) == CanonicalVersion(version);
+  }
+  return false;
+}
+
+bool IsWanted(const IndexFile& file, const nlohmann::json& request) {
+  if (request.contains("source"))
+    return IsSourceOf(file.filename, request.at("project"), request.at("source"));
+  return request.at("sha256").get<std::set<std::string>>().contains(file.sha256.hex());
+}
+
 }  // namespace
 
-// Request: {"index", "project", "sha256": [hex, ...]} and the fields of ReadHttpSettings.
-// Answer: {"file": {"filename", "url", "sha256", "size"} | null}: the first file with one of the
-// digests.
+// Request: {"index", "project", "sha256": [hex, ...] or "source": version} and the fields of
+// ReadHttpSettings. Answer: {"file": {"filename", "url", "sha256", "size"} | null}: the first file
+// with one of the digests, or the source archive of that release.
 nlohmann::json FindInIndex(const nlohmann::json& request) {
   const HttpSettings settings = ReadHttpSettings(request);
   std::string url = request.at("index");
@@ -64,9 +83,8 @@ nlohmann::json FindInIndex(const nlohmann::json& request) {
   const bool json = base::Trim(target.page()).starts_with('{');
   const auto files = json ? ParseIndexJson(target.page(), target.url())
                           : ParseIndexHtml(target.page(), target.url());
-  const auto wanted = request.at("sha256").get<std::set<std::string>>();
   for (const IndexFile& file : files) {
-    if (!wanted.contains(file.sha256.hex())) continue;
+    if (!IsWanted(file, request)) continue;
     return {{"file",
              {{"filename", file.filename},
               {"url", file.url},

@@ -53,14 +53,6 @@ void AddUserMounts(runtime::SandboxSpec& spec, HandedMounts& handed,
   spec.mounts.mounts.insert(spec.mounts.mounts.end(), handed.mounts.begin(), handed.mounts.end());
 }
 
-void UseEnvironment(runtime::SandboxSpec& spec, runtime::Mount environment) {
-  spec.mounts.mounts.push_back(std::move(environment));
-  for (auto& [name, value] : spec.environment) {
-    if (name == "PATH") value = "/env/bin:" + value;
-  }
-  SetVariable(spec, "VIRTUAL_ENV", "/env");
-}
-
 // Its files belong to root: so must who writes there, root of the sandbox's own user namespace.
 void MakeEnvironmentWritable(runtime::SandboxSpec& spec) {
   auto& layers = std::get<runtime::Layers>(spec.mounts.mounts.back().source);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <charconv>
 #include <cstdlib>
 
 #include "base/error.h"
@@ -36,6 +37,14 @@ std::string HostBundle() {
     if (access(path, R_OK) == 0) return path;
   }
   return kHostBundles.front();
+}
+
+double Seconds(const char* name, const std::string& text) {
+  unsigned seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error == std::errc() && end == text.data() + text.size() && seconds > 0) return seconds;
+  throw base::Error(base::Fault::kInvalid, fmt::format("reading {} `{}`", name, text))
+      .Because("it is not a number of seconds");
 }
 
 unsigned UsableCores() {
@@ -71,6 +80,8 @@ Config ConfigFromEnvironment() {
   config.private_hosts = Variable({"RUNDLET_PRIVATE_HOSTS"});
   config.mirrors = rootfs::ParseMirrors(Variable({"RUNDLET_MIRRORS"}));
   config.offline = !Variable({"RUNDLET_OFFLINE"}).empty();
+  if (const std::string text = Variable({"RUNDLET_BUILD_TIMEOUT"}); !text.empty())
+    config.build_timeout = Seconds("RUNDLET_BUILD_TIMEOUT", text);
   config.cores = UsableCores();
   return config;
 }

@@ -44,4 +44,12 @@ void SetVariable(runtime::SandboxSpec& spec, const std::string& name, std::strin
   spec.environment.emplace_back(name, std::move(value));
 }
 
+void UseEnvironment(runtime::SandboxSpec& spec, runtime::Mount environment) {
+  spec.mounts.mounts.push_back(std::move(environment));
+  for (auto& [name, value] : spec.environment) {
+    if (name == "PATH") value = "/env/bin:" + value;
+  }
+  SetVariable(spec, "VIRTUAL_ENV", "/env");
+}
+
 }  // namespace rundlet::engine

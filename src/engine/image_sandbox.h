@@ -31,6 +31,9 @@ class ImageSandbox {
   std::vector<store::Lease> leases_;
 };
 
+// Mounts an environment at /env and puts its programs first on PATH.
+void UseEnvironment(runtime::SandboxSpec& spec, runtime::Mount environment);
+
 // Sets or replaces a variable of a spec's environment.
 void SetVariable(runtime::SandboxSpec& spec, const std::string& name, std::string value);
 

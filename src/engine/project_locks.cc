@@ -171,6 +171,7 @@ RequirementSources SourcesIn(const Project& project, const plans::Pipeline& pipe
   RequirementSources sources{.texts = std::move(texts), .preferred = {}, .directory = project.root};
   for (const plans::ProjectIndex& index : pipeline.config.indexes)
     sources.indexes.push_back({index.name, index.url, index.packages});
+  sources.built = pipeline.config.python.build;
   sources.uploaded_before = pipeline.config.python.exclude_newer;
   return sources;
 }

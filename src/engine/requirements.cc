@@ -58,6 +58,7 @@ class RequirementsGatherer {
     }
     gathered_.set.preferred = sources.preferred;
     gathered_.set.indexes = rootfs::CheckIndexes(sources.indexes);
+    gathered_.set.built = rootfs::CheckBuilt(sources.built);
     CheckSchemes(gathered_.set.indexes);
     if (!sources.uploaded_before.empty())
       gathered_.set.uploaded_before = rootfs::ParseMoment(sources.uploaded_before);

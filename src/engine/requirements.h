@@ -23,6 +23,7 @@ struct RequirementSources {
   // RequirementSet::indexes and uploaded_before, as their user wrote them.
   std::vector<rootfs::PinnedIndex> indexes = {};
   std::string uploaded_before = {};
+  std::vector<std::string> built = {};  // RequirementSet::built
 };
 
 // FILE of "-r FILE"; nullopt for another text.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <ctime>
 #include <map>
 #include <set>
@@ -12,9 +13,11 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "engine/capture.h"
+#include "engine/environments.h"
 #include "engine/host_files.h"
 #include "engine/image_sandbox.h"
 #include "engine/network.h"
+#include "engine/source_builds.h"
 #include "rootfs/named_wheel.h"
 #include "rootfs/resolve.h"
 #include "rootfs/tool.h"
@@ -166,14 +169,37 @@ std::map<base::Digest, std::string> PathsInside(Engine& engine, const NamedWheel
   return paths;
 }
 
+void BuildNamedWheels(Engine& engine, const rootfs::Image& image, rootfs::RequirementSet& set,
+                      NamedWheels& named, EventBus& events, const base::CancelToken* cancel) {
+  for (rootfs::Requirement& requirement : set.requirements) {
+    const bool built = std::binary_search(set.built.begin(), set.built.end(), requirement.name);
+    if (!built || requirement.sha256.has_value()) continue;
+    rootfs::NamedWheel wheel = BuildFromSource(engine, image, requirement, set, events, cancel);
+    requirement.sha256 = wheel.distribution.sha256;
+    requirement.specifier.clear();
+    named.Add(std::move(wheel));
+  }
+}
+
+// A wheel that was built can only be had by building it again.
+bool LacksBuiltWheel(Engine& engine, const rootfs::Lock& lock, const rootfs::RequirementSet& set,
+                     const rootfs::Interpreter& interpreter) {
+  return std::any_of(
+      lock.distributions.begin(), lock.distributions.end(), [&](const auto& distribution) {
+        return std::binary_search(set.built.begin(), set.built.end(), distribution.name) &&
+               !IsFetched(engine, distribution) && !IsInstalled(engine, distribution, interpreter);
+      });
+}
+
 rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image, rootfs::RequirementSet set,
-                           NamedWheels named, const base::CancelToken* cancel) {
+                           NamedWheels named, EventBus& events, const base::CancelToken* cancel) {
   RequireNetwork(engine.config(), "asking the package index");
   const Network network(engine.config(), engine.config().index_url);
   const store::EntryInfo uv = rootfs::EnsureUv(
       engine.store(), engine.workers(), engine.config().index_url, network.settings(), cancel);
   const store::Lease lease = engine.store().Use(store::Kind::kTool, uv.key);
   FetchNamedWheels(engine, set, network.settings(), named, cancel);
+  BuildNamedWheels(engine, image, set, named, events, cancel);
   rootfs::ResolveRequest request = {
       .set = set,
       .wheels = PathsInside(engine, named),
@@ -250,13 +276,14 @@ Resolution Resolve(Engine& engine, const rootfs::Image& image, const Requirement
   Resolution resolution;
   std::optional<rootfs::Lock> kept;
   if (freshness == Freshness::kKept) kept = FindLock(engine, path);
+  if (kept.has_value() && LacksBuiltWheel(engine, *kept, set, image.interpreter)) kept.reset();
   if (kept.has_value()) {
     NoteUse(engine, path);
     resolution = {*std::move(kept), true};
   } else {
     Report(events, label, "resolve", [&](Event& finished) {
       try {
-        resolution.lock = ResolveWithUv(engine, image, set, std::move(named), cancel);
+        resolution.lock = ResolveWithUv(engine, image, set, std::move(named), events, cancel);
       } catch (base::Cancelled&) {
         throw;
       } catch (Error& error) {

@@ -49,7 +49,8 @@ UNRESOLVED = {
     ("only-source",): "caused by: because only-source==1.0 has no usable wheels and only only-source==1.0 is "
     "available, we can conclude that all versions of only-source cannot be used. And because you require "
     "only-source, we can conclude that your requirements are unsatisfiable\n"
-    "hint: only wheels are installed: require a version that has one for this Python and platform\n",
+    "hint: only wheels are installed: require a version that has one for this Python and platform, or have its source "
+    'archive built (`--build NAME`, or `build = ["NAME"]` below [python])\n',
 }
 
 

@@ -1,0 +1,195 @@
+#include "rootfs/source_build.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "rootfs/build_program.h"
+#include "rootfs/wheel_name.h"
+
+namespace rundlet::rootfs {
+namespace {
+
+constexpr std::string_view kBuildVersion = "1";
+constexpr size_t kMostBuildRequirements = 200;
+
+std::string_view WordOf(BuildMode mode) {
+  switch (mode) {
+    case BuildMode::kDescribe:
+      return "describe";
+    case BuildMode::kRequires:
+      return "requires";
+    case BuildMode::kBuild:
+      return "build";
+  }
+  base::CheckFailed("a mode of building", __FILE__, __LINE__);
+}
+
+[[noreturn]] void RefuseSystem(std::string cause) {
+  throw base::Error(base::Fault::kInvalid, "reading [build-system]").Because(std::move(cause));
+}
+
+std::vector<std::string> TextsIn(const nlohmann::json& table, const char* key) {
+  std::vector<std::string> texts;
+  const auto found = table.find(key);
+  if (found == table.end()) return texts;
+  if (!found->is_array() || found->size() > kMostBuildRequirements)
+    RefuseSystem(fmt::format("`{}` is no list, or too long", key));
+  for (const nlohmann::json& item : *found) {
+    if (!item.is_string()) RefuseSystem(fmt::format("`{}` holds what is no text", key));
+    texts.push_back(item.get<std::string>());
+  }
+  return texts;
+}
+
+// A file name that goes into a path and an argument.
+bool IsArchiveName(const std::string& name) {
+  return base::IsPlainRelative(name) && name.find('/') == name.npos && name.size() < 250 &&
+         (name.ends_with(".tar.gz") || name.ends_with(".zip"));
+}
+
+}  // namespace
+
+SourceArchive FindSource(WorkerClient& workers, const std::string& index, const std::string& name,
+                         const std::string& version, const NetworkSettings& network,
+                         const base::CancelToken* cancel) {
+  WorkerJob job;
+  job.command = "find-in-index";
+  job.request = nlohmann::json({{"index", index}, {"project", name}, {"source", version}}).dump();
+  AddNetwork(network, job);
+  const nlohmann::json answer = nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
+  if (!answer.is_object() || !answer.contains("file") || !answer["file"].is_object()) {
+    throw base::Error(base::Fault::kInvalid,
+                      fmt::format("looking for the source archive of `{} {}`", name, version))
+        .Because(fmt::format("`{}` offers none with a sha256", UrlHost(index)));
+  }
+  SourceArchive archive{.name = name, .version = version, .filename = {}, .url = {}, .sha256 = {}};
+  try {
+    const nlohmann::json& file = answer["file"];
+    file.at("filename").get_to(archive.filename);
+    file.at("url").get_to(archive.url);
+    file.at("size").get_to(archive.size);
+    archive.sha256 = base::Digest::Parse(file.at("sha256").get<std::string>()).value();
+  } catch (const std::exception& error) {
+    throw base::Error(base::Fault::kBug, "reading the index reader's answer")
+        .Because(base::Printable(error.what()));
+  }
+  if (!IsArchiveName(archive.filename) || !IsFetchableUrl(archive.url)) {
+    throw base::Error(base::Fault::kInvalid,
+                      fmt::format("using `{}`", base::Printable(archive.filename)))
+        .Because("its name or its URL could not be that of a source archive");
+  }
+  return archive;
+}
+
+store::Staging FetchSource(store::Store& store, WorkerClient& workers, const SourceArchive& archive,
+                           const NetworkSettings& network, const base::CancelToken* cancel) {
+  store::Staging staging = store.NewStaging();
+  {
+    const base::UniqueFd file =
+        base::OpenAt(staging.tree(), archive.filename, O_RDWR | O_CREAT | O_EXCL, 0644);
+    WorkerJob job;
+    job.command = "fetch";
+    job.request =
+        nlohmann::json(
+            {{"items",
+              {{{"url", archive.url}, {"size", archive.size}, {"sha256", archive.sha256.hex()}}}}})
+            .dump();
+    job.files = {file.get()};
+    AddNetwork(network, job);
+    const nlohmann::json answer =
+        nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
+    Distribution told;
+    told.name = archive.name;
+    told.version = archive.version;
+    told.url = archive.url;
+    ThrowFetchFailure(answer, told);
+    if (lseek(file.get(), 0, SEEK_SET) < 0) base::ThrowErrno("reading `{}`", archive.filename);
+    if (base::DigestOfFile(file.get()) != archive.sha256) {
+      throw base::Error(base::Fault::kInvalid, fmt::format("fetching `{}`", archive.Label()))
+          .Because("it has other bytes than the index says");
+    }
+  }
+  store::Normalise(staging.tree());
+  return staging;
+}
+
+BuildSystem ReadBuildSystem(std::string_view document) {
+  BuildSystem system;
+  const nlohmann::json answer = nlohmann::json::parse(document, nullptr, false);
+  const nlohmann::json data =
+      answer.is_object() ? answer.value("data", nlohmann::json()) : nlohmann::json();
+  if (!data.is_object() || !data.contains("build-system")) return system;
+  const nlohmann::json& table = data["build-system"];
+  if (!table.is_object()) RefuseSystem("it is no table");
+  system.required = TextsIn(table, "requires");
+  system.path = TextsIn(table, "backend-path");
+  if (const auto backend = table.find("build-backend"); backend != table.end()) {
+    if (!backend->is_string()) RefuseSystem("`build-backend` is no text");
+    backend->get_to(system.backend);
+  }
+  const bool good = std::all_of(system.backend.begin(), system.backend.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == ':';
+  });
+  if (!good) RefuseSystem("`build-backend` is not the name of a Python object");
+  return system;
+}
+
+RequirementSet BuildRequirements(const std::vector<std::string>& texts) {
+  RequirementSet set = ParseRequirements(texts);
+  for (const Requirement& requirement : set.requirements) {
+    if (requirement.url.empty() && requirement.path.empty()) continue;
+    throw base::Error(base::Fault::kInvalid,
+                      fmt::format("using build requirement `{}`", requirement.name))
+        .Because("it names a file of its own, and only packages of an index are used for building");
+  }
+  return set;
+}
+
+BuildCommand MakeBuildCommand(BuildMode mode, const SourceArchive& archive,
+                              const BuildSystem& system, const std::string& python) {
+  const nlohmann::json wanted = {{"backend", system.backend}, {"path", system.path}};
+  return {.argv = {python, "-I", "-", std::string(WordOf(mode)),
+                   fmt::format("{}/{}", kSourceInside, archive.filename),
+                   wanted.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)},
+          .input = std::string(kBuildProgram)};
+}
+
+base::Digest BuildKey(const SourceArchive& archive, const Lock& requirements,
+                      const Interpreter& interpreter, const base::Digest& image,
+                      const std::string& machine) {
+  base::Sha256 hash;
+  hash.AddField("built wheel");
+  hash.AddField(kBuildVersion);
+  hash.AddField(archive.sha256.hex());
+  hash.AddField(interpreter.identity.hex());
+  hash.AddField(image.hex());
+  hash.AddField(machine);
+  for (const Distribution& one : requirements.distributions) {
+    hash.AddField(one.name);
+    hash.AddField(one.sha256.hex());
+  }
+  return hash.Finish();
+}
+
+NamedWheel KeepBuilt(store::Store& store, const SourceArchive& archive, const std::string& filename,
+                     std::string_view bytes) {
+  const WheelName parts = ParseWheelName(filename);
+  if (parts.name != archive.name ||
+      CanonicalVersion(parts.version) != CanonicalVersion(archive.version)) {
+    throw base::Error(base::Fault::kInvalid, fmt::format("building `{}`", archive.Label()))
+        .Because(fmt::format("the build gave `{}`, a wheel of something else",
+                             base::Printable(filename)));
+  }
+  const base::UniqueFd file = base::MemoryFile("wheel", bytes);
+  return TakeWheel(store, file.get(), filename);
+}
+
+}  // namespace rundlet::rootfs

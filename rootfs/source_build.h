@@ -1,0 +1,76 @@
+// Source archives (sdists), and building the wheel of one: what to run, and what came of it. The
+// engine runs it, in a sandbox of the image without network, under limits.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/digest.h"
+#include "rootfs/fetch.h"
+#include "rootfs/interpreter.h"
+#include "rootfs/lock.h"
+#include "rootfs/named_wheel.h"
+#include "rootfs/worker_client.h"
+#include "store/store.h"
+
+namespace rundlet::rootfs {
+
+struct SourceArchive {
+  std::string name;  // normalised
+  std::string version;
+  std::string filename;  // "docopt-0.6.2.tar.gz"
+  std::string url;
+  base::Digest sha256;
+  uint64_t size = 0;  // 0: not said
+
+  std::string Label() const { return name + " " + version; }
+};
+
+// Of one release in an index. Throws base::Error (kInvalid) when it has none; (kHost) for the
+// network.
+SourceArchive FindSource(WorkerClient& workers, const std::string& index, const std::string& name,
+                         const std::string& version, const NetworkSettings& network,
+                         const base::CancelToken* cancel);
+
+// Downloads and hashes it. The staging's tree holds the one file.
+store::Staging FetchSource(store::Store& store, WorkerClient& workers, const SourceArchive& archive,
+                           const NetworkSettings& network, const base::CancelToken* cancel);
+
+// [build-system] of a pyproject.toml (PEP 518), or what stands for it where there is none.
+struct BuildSystem {
+  std::vector<std::string> required = {"setuptools>=40.8.0"};
+  std::string backend = "setuptools.build_meta:__legacy__";
+  std::vector<std::string> path;  // folders of the archive that the backend may lie in
+};
+// `document` is the answer of the worker's "parse-toml". Throws base::Error (kInvalid).
+BuildSystem ReadBuildSystem(std::string_view document);
+
+// The requirements of a build: from indexes only. Throws base::Error (kInvalid).
+RequirementSet BuildRequirements(const std::vector<std::string>& texts);
+
+enum class BuildMode { kDescribe, kRequires, kBuild };
+struct BuildCommand {
+  std::vector<std::string> argv;
+  std::string input;  // standard input: the program
+};
+// Where the engine puts the archive's folder.
+constexpr const char* kSourceInside = "/rundlet/source";
+BuildCommand MakeBuildCommand(BuildMode mode, const SourceArchive& archive,
+                              const BuildSystem& system, const std::string& python);
+
+// What a built wheel depends on: the archive, the wheels it was built with, the image's Python and
+// the machine. So what a hostile build requirement makes of an archive reaches only those who
+// locked that requirement.
+base::Digest BuildKey(const SourceArchive& archive, const Lock& requirements,
+                      const Interpreter& interpreter, const base::Digest& image,
+                      const std::string& machine);
+
+// The wheel that a build gave: under its own digest, like every other. Throws base::Error
+// (kInvalid) when it is no wheel of that release.
+NamedWheel KeepBuilt(store::Store& store, const SourceArchive& archive, const std::string& filename,
+                     std::string_view bytes);
+
+}  // namespace rundlet::rootfs

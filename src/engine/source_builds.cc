@@ -1,0 +1,241 @@
+#include "engine/source_builds.h"
+
+#include <fcntl.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "base/base64.h"
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "engine/capture.h"
+#include "engine/environments.h"
+#include "engine/image_sandbox.h"
+#include "engine/network.h"
+#include "engine/resolver.h"
+#include "engine/toml.h"
+#include "engine/wanted_limits.h"
+#include "rootfs/source_build.h"
+
+namespace rundlet::engine {
+namespace {
+
+using base::Error;
+using base::Fault;
+
+constexpr uint64_t kBuildMemory = uint64_t{2} << 30;
+constexpr uint64_t kBuiltLimit = uint64_t{512} << 20;  // of a wheel
+constexpr size_t kBuildTail = 4096;
+constexpr size_t kAnswerLine = 4 << 20;
+
+// "==1.2", and no other bound.
+std::string PinnedVersion(const rootfs::Requirement& requirement) {
+  const std::string& text = requirement.specifier;
+  if (text.starts_with("==") && !text.starts_with("===") &&
+      text.find_first_of(",*") == std::string::npos) {
+    return text.substr(2);
+  }
+  throw Error(Fault::kInvalid, fmt::format("building `{}`", requirement.name))
+      .Because("its version is not pinned")
+      .Hint(fmt::format("require `{}==VERSION`", requirement.name));
+}
+
+std::string IndexFor(const Engine& engine, const rootfs::RequirementSet& set,
+                     const std::string& name) {
+  for (const rootfs::PinnedIndex& index : set.indexes) {
+    if (std::binary_search(index.packages.begin(), index.packages.end(), name)) return index.url;
+  }
+  return engine.config().index_url;
+}
+
+std::string ThisMachine() {
+  utsname names;
+  if (uname(&names) < 0) base::ThrowErrno("asking for this machine's architecture");
+  return names.machine;
+}
+
+// What a build said: a line of JSON, and the wheel.
+struct BuildAnswer {
+  nlohmann::json head;
+  std::string wheel;
+};
+
+class SourceBuilder {
+ public:
+  SourceBuilder(Engine& engine, const rootfs::Image& image, rootfs::SourceArchive archive,
+                const rootfs::RequirementSet& set, EventBus& events,
+                const base::CancelToken* cancel)
+      : engine_(engine),
+        image_(image),
+        archive_(std::move(archive)),
+        set_(set),
+        events_(events),
+        cancel_(cancel) {}
+
+  rootfs::NamedWheel Build(const rootfs::NetworkSettings& network) {
+    const store::Staging source =
+        rootfs::FetchSource(engine_.store(), engine_.workers(), archive_, network, cancel_);
+    source_ = source.tree_path();
+    const BuildAnswer described = Run(rootfs::BuildMode::kDescribe, {}, nullptr);
+    const rootfs::BuildSystem system =
+        rootfs::ReadBuildSystem(ParseToml(engine_, TextOf(described.head, "pyproject"), cancel_));
+    rootfs::Lock lock = Require(system.required);
+    ReadyEnvironment ready = Ready(lock);
+    const std::vector<std::string> more = Texts(Run(rootfs::BuildMode::kRequires, system, &ready));
+    if (!more.empty()) {
+      std::vector<std::string> all = system.required;
+      all.insert(all.end(), more.begin(), more.end());
+      lock = Require(all);
+      ready = Ready(lock);
+    }
+    const std::string kept = KeptPath(lock);
+    if (auto there = FindKept(kept)) return *std::move(there);
+    const BuildAnswer built = Run(rootfs::BuildMode::kBuild, system, &ready);
+    rootfs::NamedWheel wheel =
+        rootfs::KeepBuilt(engine_.store(), archive_, TextOf(built.head, "wheel"), built.wheel);
+    base::MakeDirs(engine_.store().dir(), "cache/builds", 0700);
+    base::ReplaceAt(engine_.store().dir(), kept, wheel.distribution.sha256.hex(), 0600,
+                    base::Durability::kNone);
+    return wheel;
+  }
+
+ private:
+  std::string KeptPath(const rootfs::Lock& lock) const {
+    const base::Digest key =
+        rootfs::BuildKey(archive_, lock, image_.interpreter, image_.manifest_digest, ThisMachine());
+    return "cache/builds/" + key.hex();
+  }
+
+  std::optional<rootfs::NamedWheel> FindKept(const std::string& path) {
+    const auto file = base::TryOpenAt(engine_.store().dir(), path, O_RDONLY);
+    if (!file.has_value()) return std::nullopt;
+    const auto digest = base::Digest::Parse(base::ReadFd(file->get(), 128, path));
+    if (!digest.has_value()) return std::nullopt;
+    return rootfs::FindWheel(engine_.store(), *digest);
+  }
+
+  // Wheels of the same indexes, chosen as for anybody: nothing is built to build something.
+  rootfs::Lock Require(const std::vector<std::string>& texts) {
+    if (texts.empty()) return {};
+    rootfs::RequirementSet set = rootfs::BuildRequirements(texts);
+    set.indexes = set_.indexes;
+    set.uploaded_before = set_.uploaded_before;
+    return Resolve(engine_, image_, {std::move(set), {}}, Freshness::kKept,
+                   fmt::format("the build of `{}`", archive_.Label()), events_, cancel_)
+        .lock;
+  }
+
+  ReadyEnvironment Ready(const rootfs::Lock& lock) {
+    if (lock.distributions.empty()) return {};
+    return EnsureEnvironment(engine_, image_, lock, events_, cancel_);
+  }
+
+  // `ready`: null or empty for a build without requirements.
+  BuildAnswer Run(rootfs::BuildMode mode, const rootfs::BuildSystem& system,
+                  const ReadyEnvironment* ready) {
+    const ImageSandbox sandbox(engine_, image_);
+    runtime::SandboxSpec spec = sandbox.Spec();
+    std::string python = image_.interpreter.executable;
+    if (ready != nullptr && !ready->environment.lowers.empty()) {
+      UseEnvironment(spec, rootfs::EnvironmentMount(ready->environment));
+      python = "/env/bin/python";
+    }
+    spec.mounts.mounts.push_back({rootfs::kSourceInside, runtime::StorePath{source_}});
+    const rootfs::BuildCommand command = rootfs::MakeBuildCommand(mode, archive_, system, python);
+    spec.argv = command.argv;
+    ApplyLimits({.memory = kBuildMemory, .cpus = {}, .pids = {}, .disk = {}, .timeout = {}}, spec);
+    const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
+    const base::UniqueFd input = base::MemoryFile("build", command.input);
+    BuildAnswer answer;
+    Tail errors(kBuildTail);
+    const auto take = [&answer](std::string_view line) {
+      if (answer.head.is_null()) {
+        answer.head = nlohmann::json::parse(line, nullptr, false);
+      } else if (answer.wheel.size() <= kBuiltLimit) {
+        answer.wheel += base::DecodeBase64(line).value_or("");
+      }
+    };
+    const double timeout = engine_.config().build_timeout;
+    const CapturedOutcome outcome =
+        RunCaptured(engine_.launcher(), {.spec = &checked, .standard_input = input.get()},
+                    {.standard_output = take,
+                     .standard_error = [&](std::string_view line) { errors.AddLine(line); },
+                     .line_limit = kAnswerLine,
+                     .timeout = timeout},
+                    cancel_);
+    CheckEnd(checked.value(), outcome, errors.text());
+    if (!answer.head.is_object()) Fail("it gave no answer", "");
+    if (answer.wheel.size() > kBuiltLimit)
+      Fail(fmt::format("its wheel is larger than {}", base::HumanBytes(kBuiltLimit)), "");
+    return answer;
+  }
+
+  void CheckEnd(const runtime::SandboxSpec& spec, const CapturedOutcome& outcome,
+                const std::string& errors) const {
+    if (outcome.timed_out) Fail(TimedOut(engine_.config().build_timeout), errors);
+    if (outcome.end == runtime::Outcome::End::kExited && outcome.code == 0) return;
+    const std::optional<std::string> limit = StruckLimit(spec, outcome);
+    Fail(limit.value_or(outcome.end == runtime::Outcome::End::kExited
+                            ? fmt::format("it ended with code {}", outcome.code)
+                            : fmt::format("it was killed by signal {}", outcome.code)),
+         errors);
+  }
+
+  [[noreturn]] void Fail(std::string cause, const std::string& errors) const {
+    Error error(Fault::kInvalid,
+                fmt::format("building `{}` from its source archive", archive_.Label()));
+    error.Because(std::move(cause));
+    if (!errors.empty()) error.Because(base::Printable(base::Trim(errors)));
+    throw error;
+  }
+
+  std::string TextOf(const nlohmann::json& head, const char* key) const {
+    const auto found = head.find(key);
+    if (found == head.end() || !found->is_string()) Fail("its answer is malformed", "");
+    return found->get<std::string>();
+  }
+
+  std::vector<std::string> Texts(const BuildAnswer& answer) const {
+    const nlohmann::json list = answer.head.value("requires", nlohmann::json());
+    if (!list.is_array()) Fail("its answer is malformed", "");
+    std::vector<std::string> texts;
+    for (const nlohmann::json& item : list) {
+      if (!item.is_string()) Fail("its answer is malformed", "");
+      texts.push_back(item.get<std::string>());
+    }
+    return texts;
+  }
+
+  Engine& engine_;
+  const rootfs::Image& image_;
+  const rootfs::SourceArchive archive_;
+  const rootfs::RequirementSet& set_;
+  EventBus& events_;
+  const base::CancelToken* cancel_;
+  std::string source_;  // below the state directory: the folder of the archive
+};
+
+}  // namespace
+
+rootfs::NamedWheel BuildFromSource(Engine& engine, const rootfs::Image& image,
+                                   const rootfs::Requirement& requirement,
+                                   const rootfs::RequirementSet& set, EventBus& events,
+                                   const base::CancelToken* cancel) {
+  const std::string version = PinnedVersion(requirement);
+  std::optional<rootfs::NamedWheel> wheel;
+  Report(events, fmt::format("build {} {}", requirement.name, version), "build", [&](Event&) {
+    const Network network(engine.config(), engine.config().index_url);
+    rootfs::SourceArchive archive =
+        rootfs::FindSource(engine.workers(), IndexFor(engine, set, requirement.name),
+                           requirement.name, version, network.settings(), cancel);
+    wheel = SourceBuilder(engine, image, std::move(archive), set, events, cancel)
+                .Build(network.settings());
+  });
+  return *std::move(wheel);
+}
+
+}  // namespace rundlet::engine
