@@ -165,7 +165,7 @@ def test_what_came_before_the_fault_is_no_obstacle(rundlet: Rundlet, tmp_path: P
 def test_path_that_is_not_there(rundlet: Rundlet, tmp_path: Path) -> None:
     rundlet.json("image", "ls")
     path = tmp_path / "nowhere"
-    assert refused(rundlet, path, 3) == f"error: opening `{path}`\ncaused by: no such file or directory\n"
+    assert refused(rundlet, path, 2) == f"error: opening `{path}`\ncaused by: no such file or directory\n"
 
 
 def test_directory_that_is_no_layout(rundlet: Rundlet, tmp_path: Path) -> None:
