@@ -22,7 +22,7 @@ int Starts() {
 struct Hold {
   size_t descriptors;
   size_t mounts;
-  uint64_t memory;  // bytes resident
+  uint64_t memory;  // bytes of its own: pages of programs come and go with the page cache
 };
 
 std::string ContentOf(pid_t pid, const char* name) {
@@ -33,10 +33,11 @@ std::string ContentOf(pid_t pid, const char* name) {
 Hold HeldBy(pid_t pid) {
   const UniqueFd dir = base::OpenHostPath(fmt::format("/proc/{}/fd", pid), O_RDONLY);
   const std::string mounts = ContentOf(pid, "mountinfo");
-  const std::string pages = base::Split(ContentOf(pid, "statm"), ' ').at(1);
+  const std::vector<std::string> pages = base::Split(ContentOf(pid, "statm"), ' ');
+  const auto count = [&pages](size_t i) { return std::strtoull(pages.at(i).c_str(), nullptr, 10); };
   return {.descriptors = base::ListDir(dir.get()).size(),
           .mounts = static_cast<size_t>(std::count(mounts.begin(), mounts.end(), '\n')),
-          .memory = std::strtoull(pages.c_str(), nullptr, 10) * 4096};
+          .memory = (count(1) - count(2)) * 4096};  // resident, less what is shared
 }
 
 class Soak : public SandboxTest {};
