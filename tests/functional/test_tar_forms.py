@@ -211,8 +211,7 @@ def check_contradictions(driver: Rundlet, folder: Path, seeds: range) -> None:
         one = folder / str(seed)
         one.mkdir()
         unpacked += check(driver, one, Contradiction(seed).bytes)
-    # Else nothing was compared, or all was.
-    assert len(seeds) // 50 < unpacked < len(seeds)
+    assert 0 < unpacked < len(seeds)  # else nothing was compared, or nothing was a contradiction
 
 
 @pytest.mark.parametrize("group", range(4))
@@ -221,6 +220,6 @@ def test_contradictions(rundlet: Rundlet, tmp_path: Path, group: int) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("group", range(4, 100))
+@pytest.mark.parametrize("group", range(1, 25))
 def test_many_contradictions(rundlet: Rundlet, tmp_path: Path, group: int) -> None:
-    check_contradictions(rundlet, tmp_path, range(group * 50, group * 50 + 50))
+    check_contradictions(rundlet, tmp_path, range(group * 200, group * 200 + 200))
