@@ -19,7 +19,7 @@ struct Network {
   Level level = Level::kNone;
   std::vector<base::HostPort> allowed;  // kAllow: sorted, at least one
 
-  // "none", "host", "allow=pypi.org:443,files.pythonhosted.org:443": as in options and documents.
+  // "none", "host", "allow=idx.test:443,files.example.test:443": as in options and documents.
   std::string text() const;
   bool operator==(const Network&) const = default;
 };

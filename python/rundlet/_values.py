@@ -66,8 +66,8 @@ def check_choice(what: str, value: object, choices: tuple[str, ...]) -> str:
 def network_text(level: object, allow: object) -> str:
     """What a step may reach, as one text.
 
-    >>> network_text(None, ["pypi.org:443"])
-    'allow=pypi.org:443'
+    >>> network_text(None, ["idx.test:443"])
+    'allow=idx.test:443'
     """
     if allow is None:
         return check_choice("network", level, NETWORK)

@@ -1,4 +1,4 @@
-// A host's name with a port, as "pypi.org:443".
+// A host's name with a port, as "idx.test:443".
 #pragma once
 
 #include <compare>

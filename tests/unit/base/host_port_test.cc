@@ -6,25 +6,24 @@ namespace rundlet::base {
 namespace {
 
 TEST(HostPort, IsANameInLowerCaseWithAPort) {
-  EXPECT_EQ(ParseHostPort("pypi.org:443"), (HostPort{"pypi.org", 443}));
-  EXPECT_EQ(ParseHostPort("Files.PythonHosted.ORG:65535"),
-            (HostPort{"files.pythonhosted.org", 65535}));
+  EXPECT_EQ(ParseHostPort("idx.test:443"), (HostPort{"idx.test", 443}));
+  EXPECT_EQ(ParseHostPort("Files.Example.TEST:65535"), (HostPort{"files.example.test", 65535}));
   EXPECT_EQ(ParseHostPort("localhost:1")->text(), "localhost:1");
 }
 
 TEST(HostPort, IsNoAddressAndNothingElse) {
   for (const char* text : {"",
                            ":",
-                           "pypi.org",
-                           "pypi.org:",
+                           "idx.test",
+                           "idx.test:",
                            ":443",
-                           "pypi.org:0",
-                           "pypi.org:65536",
-                           "pypi.org:+1",
-                           "pypi.org: 443",
-                           "pypi.org:443 ",
-                           "pypi.org:443:443",
-                           "*.pypi.org:443",
+                           "idx.test:0",
+                           "idx.test:65536",
+                           "idx.test:+1",
+                           "idx.test: 443",
+                           "idx.test:443 ",
+                           "idx.test:443:443",
+                           "*.idx.test:443",
                            "a..b:1",
                            ".a:1",
                            "a.:1",

@@ -10,10 +10,10 @@ using Level = Network::Level;
 TEST(Network, IsReadAndWrittenAsOneText) {
   EXPECT_EQ(ParseNetwork("none"), Network{});
   EXPECT_EQ(ParseNetwork("host")->level, Level::kHost);
-  const auto allowed = ParseNetwork("allow=pypi.org:443,Files.PythonHosted.org:443,pypi.org:443");
+  const auto allowed = ParseNetwork("allow=idx.test:443,Files.Example.test:443,idx.test:443");
   ASSERT_TRUE(allowed.has_value());
   EXPECT_EQ(allowed->level, Level::kAllow);
-  EXPECT_EQ(allowed->text(), "allow=files.pythonhosted.org:443,pypi.org:443");
+  EXPECT_EQ(allowed->text(), "allow=files.example.test:443,idx.test:443");
   for (const char* text : {"none", "host", "allow=a:1,b:2"})
     EXPECT_EQ(ParseNetwork(text)->text(), text);
 }

@@ -32,19 +32,19 @@ State StateOf(const std::string& bytes) { return Read(bytes).state; }
 
 TEST(ClientHello, NamesItsHost) {
   const std::string other = "\0\x17\0\0"s;
-  const ClientHello hello = Read(Record(Message(other + NameExtension("pypi.org") + other)));
+  const ClientHello hello = Read(Record(Message(other + NameExtension("idx.test") + other)));
   EXPECT_EQ(hello.state, State::kNamed);
-  EXPECT_EQ(hello.host, "pypi.org");
+  EXPECT_EQ(hello.host, "idx.test");
 }
 
 TEST(ClientHello, MayComeInPiecesAndInSeveralRecords) {
-  const std::string message = Message(NameExtension("pypi.org"));
+  const std::string message = Message(NameExtension("idx.test"));
   const std::string whole =
       Record(message.substr(0, 2)) + Record(message.substr(2, 30)) + Record(message.substr(32));
   for (size_t size = 0; size < whole.size(); ++size)
     EXPECT_EQ(StateOf(whole.substr(0, size)), State::kPartial) << size;
-  EXPECT_EQ(Read(whole).host, "pypi.org");
-  EXPECT_EQ(Read(whole + "what follows").host, "pypi.org");
+  EXPECT_EQ(Read(whole).host, "idx.test");
+  EXPECT_EQ(Read(whole + "what follows").host, "idx.test");
 }
 
 TEST(ClientHello, NamesOneHostOrIsRefused) {
@@ -81,7 +81,7 @@ TEST(ConnectHead, NamesAHostAndAPort) {
   EXPECT_EQ(HeadLength(head + "more"), head.size());
   EXPECT_EQ(HeadLength(head.substr(0, head.size() - 1)), std::nullopt);
   EXPECT_EQ(ReadConnectHead(head).status, 200);
-  EXPECT_EQ(ReadConnectHead(head).target, (base::HostPort{"pypi.org", 443}));
+  EXPECT_EQ(ReadConnectHead(head).target, (base::HostPort{"idx.test", 443}));
 }
 
 TEST(ConnectHead, IsRefusedWithAReason) {
