@@ -77,7 +77,7 @@ TEST(ClientHello, EndsSomewhere) {
 }
 
 TEST(ConnectHead, NamesAHostAndAPort) {
-  const std::string head = "CONNECT PyPI.org:443 HTTP/1.1\r\nHost: x\r\n\r\n";
+  const std::string head = "CONNECT IDX.test:443 HTTP/1.1\r\nHost: x\r\n\r\n";
   EXPECT_EQ(HeadLength(head + "more"), head.size());
   EXPECT_EQ(HeadLength(head.substr(0, head.size() - 1)), std::nullopt);
   EXPECT_EQ(ReadConnectHead(head).status, 200);
