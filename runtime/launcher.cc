@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "runtime/network_namespace.h"
 #include "runtime/spec_codec.h"
 #include "runtime/wire.h"
 
@@ -179,7 +180,7 @@ Launcher::~Launcher() {
   }
 }
 
-void Launcher::StartProcess() {
+void Launcher::StartProcess(const IdRange& ids) {
   if (geteuid() != 0) {
     throw Error(Fault::kHost, "starting the launcher")
         .Because("making sandboxes needs root")
@@ -192,23 +193,35 @@ void Launcher::StartProcess() {
   socket_ = UniqueFd(ends[0]);
   const UniqueFd theirs(ends[1]);
   const UniqueFd store = DetachedClone(state_dir_.get(), CloneDepth::kOne);
-  const base::SpawnRequest request = {.path = program_,
-                                      .argv = {"rundlet-launcher"},
-                                      .descriptors = {{0, theirs.get()},
-                                                      {1, 2},
-                                                      {2, 2},
-                                                      {kLauncherSocket, theirs.get()},
-                                                      {kLauncherStore, store.get()}},
-                                      .environment = {}};
+  const base::SpawnRequest request = {
+      .path = program_,
+      .argv = {"rundlet-launcher", std::to_string(ids.base), std::to_string(ids.count)},
+      .descriptors = {{0, theirs.get()},
+                      {1, 2},
+                      {2, 2},
+                      {kLauncherSocket, theirs.get()},
+                      {kLauncherStore, store.get()}},
+      .environment = {}};
   process_ = base::Spawn(request);
+  SendSetup();
+}
+
+// One that has died already is noticed by the request that follows.
+void Launcher::SendSetup() {
   std::vector<GroupKind> kinds;
   std::vector<int> directories;
   for (const GroupDirectory& directory : Groups()->directories()) {
     kinds.push_back(directory.kind);
     directories.push_back(directory.dir.get());
   }
-  const GroupsHeader header = PackKinds(kinds);
-  // One that has died already is noticed by the request that follows.
+  UniqueFd network;
+  try {
+    network = NewNetworkNamespace();
+    directories.push_back(network.get());
+  } catch (const Error&) {
+    // For instance too many of them for now: the launcher tries again when a sandbox needs one.
+  }
+  const SetupHeader header = PackKinds(kinds);
   SendWithDescriptors(socket_.get(), &header, sizeof header, directories);
 }
 
@@ -218,9 +231,9 @@ const std::shared_ptr<EngineGroups>& Launcher::Groups() {
   return groups_;
 }
 
-void Launcher::Prepare() {
+void Launcher::Prepare(const IdRange& ids) {
   const std::lock_guard lock(mutex_);
-  EnsureProcess();
+  EnsureProcess(ids);
 }
 
 void Launcher::Require(const Limits& limits) {
@@ -229,9 +242,9 @@ void Launcher::Require(const Limits& limits) {
 }
 
 // A launcher that died between two requests has seen nothing of the next: it is replaced unnoticed.
-void Launcher::EnsureProcess() {
+void Launcher::EnsureProcess(const IdRange& ids) {
   if (socket_.valid() && base::WaitFor(process_.pidfd.get(), POLLIN, nullptr, 0)) socket_.reset();
-  if (!socket_.valid()) StartProcess();
+  if (!socket_.valid()) StartProcess(ids);
 }
 
 Sandbox Launcher::Start(const SandboxRequest& request) {
@@ -278,7 +291,7 @@ Sandbox Launcher::Start(const SandboxRequest& request) {
   {
     const std::lock_guard lock(mutex_);
     Groups()->Require(spec.limits);
-    EnsureProcess();
+    EnsureProcess(spec.ids);
     if (!SendWithDescriptors(socket_.get(), &header, sizeof header, descriptors) ||
         !ReceiveReply(socket_.get(), &reply, &sandbox.pidfd_, &sandbox.listener_)) {
       socket_.reset();  // the next request starts another launcher

@@ -104,9 +104,9 @@ class Launcher {
   Launcher(std::string program, int state_dir);
   ~Launcher();
 
-  // Starts the launcher's process, which then gets ready while the caller does something else.
-  // Without it the first Start does so.
-  void Prepare();
+  // Starts the launcher's process, which then gets ready for a sandbox with these ids while the
+  // caller does something else. Without it the first Start does so.
+  void Prepare(const IdRange& ids);
 
   // Starts a sandbox and returns when its program runs. Throws base::Error that names the stage.
   Sandbox Start(const SandboxRequest& request);
@@ -117,8 +117,9 @@ class Launcher {
 
  private:
   const std::shared_ptr<EngineGroups>& Groups();
-  void StartProcess();
-  void EnsureProcess();
+  void StartProcess(const IdRange& ids);
+  void EnsureProcess(const IdRange& ids);
+  void SendSetup();
 
   const std::string program_;
   base::UniqueFd state_dir_;

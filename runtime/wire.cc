@@ -11,11 +11,11 @@ namespace rundlet::runtime {
 
 using base::UniqueFd;
 
-GroupsHeader PackKinds(const std::vector<GroupKind>& kinds) {
-  RUNDLET_CHECK(kinds.size() <= GroupsHeader::kMost);
-  GroupsHeader header{};
+SetupHeader PackKinds(const std::vector<GroupKind>& kinds) {
+  RUNDLET_CHECK(kinds.size() <= SetupHeader::kMost);
+  SetupHeader header{};
   for (const GroupKind& kind : kinds) {
-    GroupsHeader::Kind& packed = header.kinds[header.count++];
+    SetupHeader::Kind& packed = header.kinds[header.count++];
     packed.version = static_cast<uint32_t>(kind.version);
     for (const Controller controller : kind.controllers)
       packed.controllers |= 1u << static_cast<unsigned>(controller);
@@ -23,9 +23,9 @@ GroupsHeader PackKinds(const std::vector<GroupKind>& kinds) {
   return header;
 }
 
-std::vector<GroupKind> UnpackKinds(const GroupsHeader& header) {
+std::vector<GroupKind> UnpackKinds(const SetupHeader& header) {
   std::vector<GroupKind> kinds;
-  for (size_t i = 0; i < header.count && i < GroupsHeader::kMost; ++i) {
+  for (size_t i = 0; i < header.count && i < SetupHeader::kMost; ++i) {
     GroupKind& kind = kinds.emplace_back();
     kind.version = static_cast<GroupVersion>(header.kinds[i].version);
     for (const Controller controller : kControllers) {

@@ -1,4 +1,4 @@
-// The messages on the launcher's socket (SOCK_SEQPACKET): first the engine's control groups, then
+// The messages on the launcher's socket (SOCK_SEQPACKET): first what the engine made ready, then
 // one fixed header with descriptors a sandbox, and one fixed reply.
 #pragma once
 
@@ -19,9 +19,10 @@ constexpr int kLauncherStore = 4;  // a detached clone of the state directory's 
 constexpr size_t kMaxDescriptors = 253;  // SCM_MAX_FD
 constexpr size_t kMaxSpecBytes = size_t{16} << 20;
 
-// The first message. It does not come with the start: making the groups and starting the launcher
-// take as long, and need not wait for each other. Descriptors: their directories, in this order.
-struct GroupsHeader {
+// The first message. It does not come with the start: what it brings and the launcher's start take
+// as long, and need not wait for each other. Descriptors: the directories of the control groups, in
+// this order; then a network namespace, unless the engine could not make one.
+struct SetupHeader {
   struct Kind {
     uint32_t version;      // a GroupVersion
     uint32_t controllers;  // bit i: Controller i
@@ -30,8 +31,8 @@ struct GroupsHeader {
   uint32_t count;
   Kind kinds[kMost];
 };
-GroupsHeader PackKinds(const std::vector<GroupKind>& kinds);
-std::vector<GroupKind> UnpackKinds(const GroupsHeader& header);
+SetupHeader PackKinds(const std::vector<GroupKind>& kinds);
+std::vector<GroupKind> UnpackKinds(const SetupHeader& header);
 
 // Descriptors in order: spec (memory file), status pipe, lifeline, outcome file, standard input,
 // output, error, the program if any, files, mounts. For a program with a terminal of its own, the

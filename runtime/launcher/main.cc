@@ -13,7 +13,9 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/fs.h"
@@ -150,25 +152,40 @@ Started StartSandbox(Kept& kept, const LaunchHeader& header, std::vector<UniqueF
   }
 }
 
-// False when the engine is gone.
-bool ReceiveGroups(std::vector<Leaves::Place>& places) {
-  GroupsHeader header{};
-  std::vector<UniqueFd> directories;
-  if (!ReceiveWithDescriptors(kLauncherSocket, &header, sizeof header, &directories)) return false;
+struct Setup {
+  std::vector<Leaves::Place> places;
+  UniqueFd network;  // or none
+};
+
+// Nothing when the engine is gone.
+std::optional<Setup> ReceiveSetup() {
+  SetupHeader header{};
+  std::vector<UniqueFd> descriptors;
+  if (!ReceiveWithDescriptors(kLauncherSocket, &header, sizeof header, &descriptors))
+    return std::nullopt;
   std::vector<GroupKind> kinds = UnpackKinds(header);
-  if (kinds.size() != directories.size()) return false;
+  if (descriptors.size() < kinds.size() || descriptors.size() > kinds.size() + 1)
+    return std::nullopt;
+  Setup setup;
   for (size_t i = 0; i < kinds.size(); ++i) {
-    places.push_back({.kind = std::move(kinds[i]), .dir = std::move(directories[i]), .leaf = {}});
+    setup.places.push_back(
+        {.kind = std::move(kinds[i]), .dir = std::move(descriptors[i]), .leaf = {}});
   }
-  return true;
+  if (descriptors.size() > kinds.size()) setup.network = std::move(descriptors.back());
+  return setup;
 }
 
-void Serve() {
+void Serve(const IdRange& ids) {
+  MountCache mounts;
+  mounts.StoreFor(ids, true);
   NetworkNamespaces networks;
-  networks.PrepareNext();
-  std::vector<Leaves::Place> places;
-  if (!ReceiveGroups(places)) return;
-  Kept kept{.mounts = {}, .networks = std::move(networks), .leaves = Leaves(std::move(places))};
+  std::optional<Setup> setup = ReceiveSetup();
+  if (!setup.has_value()) return;
+  if (setup->network.valid()) networks.Enter(setup->network);
+  Kept kept{.mounts = std::move(mounts),
+            .networks = std::move(networks),
+            .leaves = Leaves(std::move(setup->places))};
+  setup.reset();
   kept.leaves.PrepareNext();
   while (true) {
     LaunchHeader header{};
@@ -190,7 +207,10 @@ void Serve() {
   }
 }
 
-int Main() {
+// The engine's own numbers (launcher.cc).
+uint32_t Number(const char* text) { return static_cast<uint32_t>(std::strtoul(text, nullptr, 10)); }
+
+int Main(const IdRange& ids) {
   try {
     sigset_t all;
     sigfillset(&all);
@@ -204,7 +224,7 @@ int Main() {
     }
     Weaken();
     EnterPrivateRoot(UniqueFd(kLauncherStore));
-    Serve();
+    Serve(ids);
     return 0;
   } catch (const base::Error& error) {
     std::fputs(error.Render().c_str(), stderr);
@@ -215,4 +235,8 @@ int Main() {
 }  // namespace
 }  // namespace rundlet::runtime
 
-int main() { return rundlet::runtime::Main(); }
+int main(int argc, char** argv) {
+  using namespace rundlet::runtime;
+  if (argc != 3) return 2;
+  return Main({.base = Number(argv[1]), .count = Number(argv[2])});
+}

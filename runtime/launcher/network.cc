@@ -1,17 +1,13 @@
 #include "runtime/launcher/network.h"
 
 #include <fcntl.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-
-#include <cerrno>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/fs.h"
+#include "runtime/network_namespace.h"
 
 namespace rundlet::runtime {
 
@@ -24,7 +20,8 @@ void NetworkNamespaces::EnterFor(Network network) {
   switch (network) {
     case Network::kNone:
     case Network::kProxied:
-      if (!fresh_) MoveToFresh();
+      if (!fresh_) EnterNewNetworkNamespace();
+      fresh_ = true;
       return;
     case Network::kHost:
       fresh_ = false;
@@ -55,14 +52,8 @@ UniqueFd NetworkNamespaces::Listen() const {
   return listener;
 }
 
-void NetworkNamespaces::MoveToFresh() {
-  if (unshare(CLONE_NEWNET) < 0) ThrowErrno("making a network namespace");
-  const UniqueFd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request{};
-  std::memcpy(request.ifr_name, "lo", 3);
-  request.ifr_flags = IFF_UP;
-  if (!any.valid() || ioctl(any.get(), SIOCSIFFLAGS, &request) < 0)
-    ThrowErrno("bringing up loopback");
+void NetworkNamespaces::Enter(const UniqueFd& fresh) {
+  if (setns(fresh.get(), CLONE_NEWNET) < 0) ThrowErrno("entering a network namespace");
   fresh_ = true;
 }
 

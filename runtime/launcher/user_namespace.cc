@@ -1,10 +1,8 @@
 #include "runtime/launcher/user_namespace.h"
 
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +16,8 @@ namespace {
 
 using base::ThrowErrno;
 using base::UniqueFd;
+
+constexpr size_t kStackBytes = 16384;
 
 bool WriteWhole(const char* path, const char* text) {
   const UniqueFd file(open(path, O_WRONLY | O_CLOEXEC));
@@ -39,22 +39,19 @@ bool WriteIdMap(pid_t pid, const IdRange& ids) {
   return true;
 }
 
+// A process of its own has to be in it first. That one shares our memory until it has ended, which
+// spares a copy; its namespace can be named until it is waited for.
 UniqueFd NamespaceForMounts(const IdRange& ids) {
-  clone_args arguments{};
-  arguments.flags = CLONE_NEWUSER;
-  arguments.exit_signal = SIGCHLD;
-  const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof arguments));
+  alignas(16) char stack[kStackBytes];
+  const pid_t pid = clone([](void*) { return 0; }, stack + sizeof stack,
+                          CLONE_NEWUSER | CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr);
   if (pid < 0) ThrowErrno("making a user namespace");
-  if (pid == 0) {
-    while (true) pause();
-  }
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
   const bool mapped = WriteIdMap(pid, ids);
   const int map_error = errno;
   UniqueFd space(open(path, O_RDONLY | O_CLOEXEC));
   const int open_error = errno;
-  kill(pid, SIGKILL);
   waitpid(pid, nullptr, 0);
   if (!mapped) throw base::ErrnoError(map_error, "mapping a user namespace's ids");
   if (!space.valid()) throw base::ErrnoError(open_error, "opening a user namespace");

@@ -3,8 +3,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <iterator>
+#include <span>
+#include <string_view>
 
 #include "base/error.h"
 #include "cli/interrupt.h"
@@ -40,6 +44,30 @@ void AddGlobalOptions(CLI::App& program, Options& options) {
   program.set_version_flag("--version", "rundlet " RUNDLET_VERSION);
 }
 
+struct Command {
+  std::string_view name;
+  void (*add)(CLI::App& program, Context& context);
+};
+constexpr Command kCommands[] = {{"run", AddRun},         {"plan", AddPlan},    {"exec", AddExec},
+                                 {"shell", AddShell},     {"lock", AddLock},    {"image", AddImage},
+                                 {"package", AddPackage}, {"table", AddTable},  {"runs", AddRuns},
+                                 {"gc", AddGc},           {"doctor", AddDoctor}};
+
+// Describing all of them takes longer than all else that is done before a sandbox is asked for: if
+// one is named, it alone is (and whatever else has such a name). For help, and for a name that
+// nobody knows, all are.
+void AddCommands(CLI::App& program, Context& context, std::span<char* const> words) {
+  const auto named = [words](std::string_view name) {
+    return std::find(words.begin(), words.end(), name) != words.end();
+  };
+  const bool any = std::any_of(std::begin(kCommands), std::end(kCommands),
+                               [&](const Command& command) { return named(command.name); });
+  const bool all = !any || named("-h") || named("--help");
+  for (const Command& command : kCommands) {
+    if (all || named(command.name)) command.add(program, context);
+  }
+}
+
 int ReportError(const base::Error& error) {
   std::fputs(error.Render().c_str(), stderr);
   if (error.fault() == base::Fault::kBug) {
@@ -55,10 +83,7 @@ int Main(int argc, char** argv) {
   program.require_subcommand(1);
   program.fallthrough();
   AddGlobalOptions(program, context.options);
-  for (const auto add : {AddRun, AddPlan, AddExec, AddShell, AddLock, AddImage, AddPackage,
-                         AddTable, AddRuns, AddGc, AddDoctor}) {
-    add(program, context);
-  }
+  AddCommands(program, context, {argv, static_cast<size_t>(argc)});
   try {
     program.parse(argc, argv);
     return context.exit_code;

@@ -72,7 +72,7 @@ std::string PythonOf(const ReadyEnvironment& ready, const rootfs::Image& image) 
 
 Command PrepareCommand(Engine& engine, CommandRequest request, EventBus& events,
                        const base::CancelToken* cancel) {
-  engine.launcher().Prepare();
+  engine.launcher().Prepare(engine.config().ids);
   CheckLimits(engine, request.limits, "this command");
   rootfs::ScriptMetadata metadata;
   if (request.script.has_value()) {

@@ -77,7 +77,7 @@ void AddInputs(Engine& engine, const PlannedProject& planned, const plans::Step&
 Command PrepareStep(Engine& engine, const Project& project, const PlanRequest& request,
                     const std::string& name, std::vector<std::string> command, EventBus& events,
                     const base::CancelToken* cancel) {
-  engine.launcher().Prepare();
+  engine.launcher().Prepare(engine.config().ids);
   const PlannedProject planned = PlanProject(engine, project, request, events, cancel);
   const plans::Step& step = NamedStep(planned.pipeline, name);
   const WantedLimits limits = LimitsOf(step);

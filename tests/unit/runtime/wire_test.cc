@@ -51,7 +51,7 @@ TEST_F(Wire, CarriesAMessageWithItsDescriptorsInOrder) {
   for (const UniqueFd& fd : descriptors) EXPECT_EQ(fcntl(fd.get(), F_GETFD), FD_CLOEXEC);
 }
 
-TEST(GroupsHeaderTest, ComesBack) {
+TEST(SetupHeaderTest, ComesBack) {
   const std::vector<GroupKind> kinds = {
       {GroupVersion::kV1, {Controller::kCpu, Controller::kCpuTime}},
       {GroupVersion::kV2, {Controller::kMemory, Controller::kPids}},
