@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/events.h"
 #include "engine/project.h"
+#include "plans/facts.h"
 #include "plans/pipeline.h"
 #include "plans/plan.h"
 #include "rootfs/image.h"
@@ -43,6 +44,10 @@ struct PlannedProject {
 // base::Error, Cancelled.
 PlannedProject PlanProject(Engine& engine, const Project& project, const PlanRequest& request,
                            EventBus& events, const base::CancelToken* cancel);
+
+// What the files of a source table are: by path, size, inode and time of change. Throws base::Error
+// for one that is not there.
+plans::SourceFacts SourceFactsOf(const std::vector<std::string>& paths);
 
 // Remembers what a step's result depended on, for explaining the next plan.
 void RecordParts(Engine& engine, const std::string& project, const plans::PlannedStep& step);

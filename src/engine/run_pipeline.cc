@@ -11,8 +11,10 @@
 #include "base/text.h"
 #include "engine/environments.h"
 #include "engine/jobs.h"
+#include "engine/kept_inputs.h"
 #include "engine/package_uses.h"
 #include "engine/step.h"
+#include "engine/step_sandbox.h"
 #include "engine/step_values.h"
 #include "engine/tables.h"
 
@@ -58,11 +60,13 @@ class PipelineRun {
                               .id_base = engine.config().ids.base,
                               .id_count = engine.config().ids.count,
                               .steps = {}}),
+        keeper_(engine, run_),
         results_(planned.plan.tasks.size()),
         readers_(planned.plan.tasks.size()) {
     const base::UniqueFd files = base::OpenAt(run_.dir(), "project", O_RDONLY | O_DIRECTORY);
     WriteProject(project, files.get());
     RecordPackageUses(run_, planned);
+    RecordSandboxes(run_, planned);
     summary_.resolved = planned.resolved;
   }
 
@@ -225,6 +229,7 @@ class PipelineRun {
     } catch (const Error& error) {
       record.result = "failed";
       record.message = error.Render();
+      record.inputs = KeepInputs(task);
       Record(std::move(record));
       throw;
     }
@@ -333,9 +338,40 @@ class PipelineRun {
 
   // Of the user's code; what rundlet does for it has none.
   plans::Network NetworkOf(const Task& task) const {
-    const bool of_user = task.kind == TaskKind::kPython || task.kind == TaskKind::kSql ||
-                         task.kind == TaskKind::kExpect;
-    return of_user ? FindStep(planned_.pipeline, task.step)->network : plans::Network{};
+    return IsUserTask(task) ? FindStep(planned_.pipeline, task.step)->network : plans::Network{};
+  }
+
+  static bool IsUserTask(const Task& task) {
+    return task.kind == TaskKind::kPython || task.kind == TaskKind::kSql ||
+           task.kind == TaskKind::kExpect;
+  }
+
+  std::vector<StepInput> InputsOf(const Task& task, const plans::Step& step) const {
+    std::vector<StepInput> inputs;
+    for (const plans::Input& input : step.inputs) {
+      inputs.push_back({.argument = input.argument,
+                        .model = plans::NameOf(input.table),
+                        .table = TableFor(task, input.table),
+                        .columns = input.columns.has_value() ? TextsOf(*input.columns)
+                                                             : std::vector<std::string>{},
+                        .all_columns = !input.columns.has_value(),
+                        .filter = input.filter});
+    }
+    return inputs;
+  }
+
+  // What a step of the user's failed on.
+  std::vector<InputRecord> KeepInputs(const Task& task) {
+    if (!IsUserTask(task)) return {};
+    const plans::Step& step = *FindStep(planned_.pipeline, task.step);
+    std::vector<InputRecord> kept = keeper_.Keep(InputsOf(task, step), cancel_);
+    for (const InputRecord& input : kept) {
+      if (input.missing.empty()) continue;
+      events_.Send({.kind = EventKind::kNote,
+                    .task = NameFor(task),
+                    .text = fmt::format("input `{}` is not kept: {}", input.table, input.missing)});
+    }
+    return kept;
   }
 
   StepResult RunUserStep(const Task& task, StepTask run, StepUsage& usage) {
@@ -346,15 +382,7 @@ class PipelineRun {
     run.function = step.function;
     run.sql = step.sql;
     run.parameters = ParametersOf(step, planned_.parameters);
-    for (const plans::Input& input : step.inputs) {
-      run.inputs.push_back({.argument = input.argument,
-                            .model = plans::NameOf(input.table),
-                            .table = TableFor(task, input.table),
-                            .columns = input.columns.has_value() ? TextsOf(*input.columns)
-                                                                 : std::vector<std::string>{},
-                            .all_columns = !input.columns.has_value(),
-                            .filter = input.filter});
-    }
+    run.inputs = InputsOf(task, step);
     run.output =
         step.kind == plans::StepKind::kExpectation ? StepOutput::kNone : StepOutput::kTable;
     for (const auto& [name, value] : step.environment) run.variables.emplace_back(name, value);
@@ -490,6 +518,7 @@ class PipelineRun {
   EventBus& events_;
   const base::CancelToken* cancel_;
   Run run_;
+  InputKeeper keeper_;
   std::mutex mutex_;          // guards summary_ and the run's record
   std::set<size_t> skipped_;  // tasks; touched under the job graph's own lock only
   std::vector<StepResult>
