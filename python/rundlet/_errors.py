@@ -15,10 +15,10 @@ class DeclarationError(RundletError, ValueError):
     """A decorator, `Model` or `Parameter` was given something it cannot mean.
 
     >>> import rundlet
-    >>> rundlet.model(materialize="keep")
+    >>> rundlet.network("x")
     Traceback (most recent call last):
     ...
-    rundlet._errors.DeclarationError: `materialize` must be one of 'none', 'replace', 'append', not 'keep'
+    rundlet._errors.DeclarationError: `network` must be one of 'none', 'packages', 'host', not 'x'
     """
 
 
