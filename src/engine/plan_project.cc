@@ -248,7 +248,10 @@ PlannedProject PlanProject(Engine& engine, const Project& project, const PlanReq
   }
   ResolveAll(engine, project, planned, request, events, cancel);
   NoteWarnings(engine, planned, events);
-  planned.plan = plans::MakePlan(planned.pipeline, GatherFacts(engine, planned),
+  const plans::Facts facts = GatherFacts(engine, planned);
+  for (const auto& [name, source] : facts.sources)
+    planned.source_contents.emplace(name, source.content);
+  planned.plan = plans::MakePlan(planned.pipeline, facts,
                                  {.parameters = planned.parameters,
                                   .only = request.only,
                                   .ignore_results = request.ignore_results});

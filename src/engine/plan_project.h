@@ -35,9 +35,10 @@ struct PlannedProject {
   std::map<plans::ImageName, rootfs::Lock> engine_locks;  // duckdb and pyarrow
   std::map<plans::StepName, rootfs::Lock> locks;          // of python steps and expectations
   std::map<plans::TableName, std::vector<std::string>>
-      sources;              // host paths of source tables' files
-  size_t resolved = 0;      // locks that had to be resolved now
-  int64_t oldest_lock = 0;  // seconds since the epoch; 0: no lock
+      sources;                                               // host paths of source tables' files
+  std::map<plans::TableName, base::Digest> source_contents;  // SourceFactsOf them
+  size_t resolved = 0;                                       // locks that had to be resolved now
+  int64_t oldest_lock = 0;                                   // seconds since the epoch; 0: no lock
 };
 
 // Nothing is installed but what reading the project needs. Throws plans::InvalidPipeline,

@@ -31,7 +31,7 @@ InputOrigin OriginOf(const PlannedProject& planned, const plans::PlannedStep& st
   if (const auto* source = std::get_if<plans::TableName>(&input.table)) {
     origin.paths = planned.sources.at(*source);
     origin.format = plans::NameOf(planned.pipeline.config.tables.at(*source).format);
-    origin.content = SourceFactsOf(origin.paths).content;
+    origin.content = planned.source_contents.at(*source);
     return origin;
   }
   const auto part = std::find_if(
@@ -57,6 +57,18 @@ class TextList {
   std::map<std::string, size_t> index_;
   json list_ = json::array();
 };
+
+// Of all steps together: a source table may have many files.
+json SourcesOf(const std::vector<StepSandbox>& sandboxes) {
+  json sources = json::object();
+  for (const StepSandbox& sandbox : sandboxes) {
+    for (const InputOrigin& input : sandbox.inputs) {
+      if (!input.paths.empty() && !sources.contains(input.name))
+        sources[input.name] = {{"paths", input.paths}, {"format", input.format}};
+    }
+  }
+  return sources;
+}
 
 template <typename Value>
 json OrNull(const std::optional<Value>& value) {
@@ -86,12 +98,8 @@ WantedLimits LimitsFromJson(const json& limits) {
 
 json ToJson(const StepSandbox& sandbox, TextList& images, TextList& locks) {
   json inputs = json::array();
-  for (const InputOrigin& input : sandbox.inputs) {
-    inputs.push_back({{"name", input.name},
-                      {"paths", input.paths},
-                      {"format", input.format},
-                      {"content", input.content.hex()}});
-  }
+  for (const InputOrigin& input : sandbox.inputs)
+    inputs.push_back({{"name", input.name}, {"content", input.content.hex()}});
   return {{"step", sandbox.step},
           {"image", images.Add(rootfs::EncodeImage(sandbox.image))},
           {"lock", locks.Add(rootfs::EncodeLock(sandbox.lock))},
@@ -117,13 +125,16 @@ StepSandbox FromJson(const json& document, const json& step) {
       .inputs = {}};
   sandbox.lock = rootfs::DecodeLock(document.at("locks").at(step.at("lock").get<size_t>()).dump());
   sandbox.lock.preferred = step.at("preferred");
+  const json& sources = document.at("sources");
   for (const json& input : step.at("inputs")) {
-    sandbox.inputs.push_back(
-        {.name = input.at("name"),
-         .paths = input.at("paths"),
-         .format = input.at("format"),
-         .content =
-             base::Digest::Parse(input.at("content").get<std::string>()).value_or(base::Digest())});
+    InputOrigin origin = {.name = input.at("name")};
+    origin.content =
+        base::Digest::Parse(input.at("content").get<std::string>()).value_or(base::Digest());
+    if (const auto source = sources.find(origin.name); source != sources.end()) {
+      origin.paths = source->at("paths");
+      origin.format = source->at("format");
+    }
+    sandbox.inputs.push_back(std::move(origin));
   }
   return sandbox;
 }
@@ -164,12 +175,15 @@ StepSandbox SandboxOf(const PlannedProject& planned, const plans::PlannedStep& p
 void RecordSandboxes(const Run& run, const PlannedProject& planned) {
   TextList images;
   TextList locks;
-  json steps = json::array();
+  std::vector<StepSandbox> sandboxes;
   for (const plans::PlannedStep& step : planned.plan.steps)
-    steps.push_back(ToJson(SandboxOf(planned, step), images, locks));
+    sandboxes.push_back(SandboxOf(planned, step));
+  json steps = json::array();
+  for (const StepSandbox& sandbox : sandboxes) steps.push_back(ToJson(sandbox, images, locks));
   const json document = {{"version", 1},
                          {"images", images.list()},
                          {"locks", locks.list()},
+                         {"sources", SourcesOf(sandboxes)},
                          {"steps", std::move(steps)}};
   base::ReplaceAt(run.dir(), kSandboxesFile, document.dump() + "\n", 0600, base::Durability::kNone);
 }

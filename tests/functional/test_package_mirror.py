@@ -12,6 +12,7 @@ from support.certificates import make_certificates
 from support.index import PackageIndex
 from support.installers import TARGET, pip, uv
 from support.pipelines import write
+from support.proxy import Proxy
 from support.rundlet import Rundlet
 from support.wheels import Wheel, module
 
@@ -103,6 +104,14 @@ def test_an_index_with_tls(warm: Rundlet, tmp_path: Path) -> None:
             "certificate" in run(trusting.with_environment(RUNDLET_CA_BUNDLE=""), "print(status('/simple/demo/'))")[0]
         )
         assert len(index.requests) == 3  # two pages, one file
+
+
+def test_the_administrators_proxy(warm: Rundlet, index: PackageIndex) -> None:
+    with Proxy() as proxy:
+        through = warm.with_environment(http_proxy=proxy.url)
+        assert run(through, "print(status('/simple/tiny/'), whole(links('tiny')[0]))") == ["200 OK True"]
+        page, file = f"GET {index.url}/tiny/", f"GET {index.base}/files/tiny-1.0-py3-none-any.whl"
+        assert proxy.asked == [page, page, file]
 
 
 def test_nothing_but_pages_and_their_files(warm: Rundlet, index: PackageIndex) -> None:
