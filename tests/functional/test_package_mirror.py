@@ -14,7 +14,7 @@ from support.installers import TARGET, pip, uv
 from support.pipelines import write
 from support.proxy import Proxy
 from support.rundlet import Rundlet
-from support.wheels import Wheel, module
+from support.wheels import Wheel, module, sdist
 
 IMAGE = ("--image", "python-3.11")
 PACKAGES = ("exec", *IMAGE, "--network", "packages")
@@ -57,6 +57,17 @@ def test_pip_and_uv(warm: Rundlet, index: PackageIndex, tmp_path: Path) -> None:
     assert index.count("/files/needy-1.0-py3-none-any.whl.metadata") > 0
 
 
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_building_from_source(warm: Rundlet, index: PackageIndex, tmp_path: Path, installer: str) -> None:
+    """What the build requires comes from the mirror too."""
+    setup = "from setuptools import setup\nsetup(name='from-there', version='1.0', py_modules=['from_there'])\n"
+    index.add_bytes(*sdist("from-there", files={"setup.py": setup, "from_there.py": "made = 7\n"}))
+    options, line = pip("from-there") if installer == "pip" else uv(tmp_path, "from-there")
+    check = f"cd {TARGET} && python3 -c 'import from_there; print(from_there.made)'"
+    assert warm.ok(*PACKAGES, *options, "--", "sh", "-c", f"{line} && {check}").out == "7\n"
+    assert any(path.startswith("/files/setuptools-") for path in index.counts())
+
+
 def test_large_and_real_ones(warm: Rundlet, index: PackageIndex) -> None:
     """Numpy by pip, with the hash that the page states."""
     options, line = pip("numpy==1.26.4")
@@ -96,7 +107,7 @@ def offered():
 
 def test_an_index_with_tls(warm: Rundlet, tmp_path: Path) -> None:
     made = make_certificates(tmp_path, "localhost")
-    with PackageIndex(tls=made.server(), host="localhost") as index:
+    with PackageIndex(tls=made.server(), host="localhost", json_pages=False) as index:
         index.add(module("demo"))
         trusting = warm.with_environment(RUNDLET_INDEX=index.url, RUNDLET_CA_BUNDLE=str(made.authority))
         assert run(trusting, "print(status('/simple/demo/'), whole(links('demo')[0]))") == ["200 OK True"]
