@@ -27,6 +27,9 @@ enum class Defence : uint32_t {
   kKeyring,       // a session keyring of its own
   kIds,           // ids of nobody on the host
   kDescriptors,   // what the launcher had open is closed
+  kInRoot,        // mount points are looked up in the sandbox's root
+  kDirectory,     // it starts in a directory below its root
+  kLimits,        // of memory, processes, processor time and disk
   kCount,
 };
 

@@ -60,6 +60,12 @@ const char* NameOf(Defence defence) {
       return "ids";
     case Defence::kDescriptors:
       return "descriptors";
+    case Defence::kInRoot:
+      return "in root";
+    case Defence::kDirectory:
+      return "directory";
+    case Defence::kLimits:
+      return "limits";
     case Defence::kCount:
       break;
   }
