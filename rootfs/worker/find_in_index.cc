@@ -5,17 +5,14 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "rootfs/distribution.h"
+#include "rootfs/index_access.h"
 #include "rootfs/worker/command.h"
 #include "rootfs/worker/fetch.h"
+#include "rootfs/worker/fetch_url.h"
 #include "rootfs/worker/index_page.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
-
-constexpr uint64_t kPageLimit = uint64_t{64} << 20;
-constexpr std::string_view kAccept =
-    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, "
-    "text/html;q=0.1";
 
 // A page kept in memory.
 class PageTarget : public HttpTarget {
@@ -27,7 +24,7 @@ class PageTarget : public HttpTarget {
     return std::nullopt;
   }
   std::optional<std::string> Take(std::span<const std::byte> piece) override {
-    if (piece.size() > kPageLimit - page_.size()) return "the index page is too large";
+    if (piece.size() > kIndexPageLimit - page_.size()) return "the index page is too large";
     page_.append(reinterpret_cast<const char*>(piece.data()), piece.size());
     return std::nullopt;
   }
@@ -73,14 +70,18 @@ nlohmann::json FindInIndex(const nlohmann::json& request) {
   if (!url.ends_with('/')) url += '/';
   url += request.at("project").get<std::string>() + "/";
   PageTarget target;
-  RunHttp(settings, {{.url = url, .accept = std::string(kAccept), .target = &target}});
+  RunHttp(settings,
+          {{.url = url, .accept = std::string(kIndexForms), .target = &target, .text = true}});
   if (target.failure().has_value()) {
-    throw base::Error(
+    base::Error error(
         target.failure()->host_fault ? base::Fault::kHost : base::Fault::kInvalid,
-        fmt::format("asking the package index for `{}`", request.at("project").get<std::string>()))
-        .Because(target.failure()->cause);
+        fmt::format("asking the package index for `{}`", request.at("project").get<std::string>()));
+    error.Because(target.failure()->cause);
+    const long status = target.failure()->status;
+    if (status == 401 || status == 403) error.SetHint(CredentialsHint(PartsOf(url).host));
+    throw error;
   }
-  const bool json = base::Trim(target.page()).starts_with('{');
+  const bool json = IsJsonPage(target.page());
   const auto files = json ? ParseIndexJson(target.page(), target.url())
                           : ParseIndexHtml(target.page(), target.url());
   for (const IndexFile& file : files) {

@@ -29,6 +29,7 @@ constexpr std::array kCommands = {
     Command{"find-in-index", FindInIndex},
     Command{"parse-toml", ParseToml},
     Command{"proxy", Proxy},
+    Command{"index-gate", IndexGate},
     Command{"registry-get", RegistryGet},
     Command{"list-libraries", ListLibraries},
 };

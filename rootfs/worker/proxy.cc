@@ -24,6 +24,7 @@
 #include "rootfs/worker/client_hello.h"
 #include "rootfs/worker/command.h"
 #include "rootfs/worker/connect_head.h"
+#include "rootfs/worker/connection.h"
 #include "rootfs/worker/fetch_address.h"
 #include "rootfs/worker/fetch_url.h"
 
@@ -31,7 +32,6 @@ namespace rundlet::rootfs::worker {
 namespace {
 
 using base::UniqueFd;
-using Clock = std::chrono::steady_clock;
 
 constexpr ptrdiff_t kMostConnections = 128;  // others wait to be accepted
 constexpr auto kHeadTime = std::chrono::seconds(10);
@@ -51,36 +51,6 @@ struct Refusal {
   int status = 0;
   std::string reason;
 };
-
-bool WaitUntil(int fd, short events, Clock::time_point deadline) {
-  while (true) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    pollfd polled = {fd, events, 0};
-    const int ready = poll(&polled, 1, static_cast<int>(std::max<int64_t>(left, 0)));
-    if (ready > 0) return true;
-    if (ready == 0 || errno != EINTR) return false;
-  }
-}
-
-// Appends one read; false at the end of the stream and when the time is over.
-bool ReadMore(int fd, std::string& bytes, size_t limit, Clock::time_point deadline) {
-  if (!WaitUntil(fd, POLLIN, deadline)) return false;
-  char buffer[4096];
-  const ssize_t count = read(fd, buffer, std::min(sizeof buffer, limit - bytes.size()));
-  if (count > 0) bytes.append(buffer, static_cast<size_t>(count));
-  return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR));
-}
-
-bool WriteAll(int fd, std::string_view bytes, Clock::time_point deadline) {
-  while (!bytes.empty()) {
-    if (!WaitUntil(fd, POLLOUT, deadline)) return false;
-    const ssize_t count = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (count < 0 && errno != EAGAIN && errno != EINTR) return false;
-    if (count > 0) bytes.remove_prefix(static_cast<size_t>(count));
-  }
-  return true;
-}
 
 // Reads the head; what follows it stays in `bytes`.
 base::HostPort ReadTarget(int client, std::string& bytes, const Policy& policy) {

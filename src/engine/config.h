@@ -23,6 +23,7 @@ struct Config {
   std::string proxy_https;
   std::string no_proxy;
   std::string private_hosts;    // RUNDLET_PRIVATE_HOSTS: may be downloaded from at inner addresses
+  std::string netrc;            // NETRC, or ~/.netrc: credentials of package indexes; may be absent
   double build_timeout = 1800;  // RUNDLET_BUILD_TIMEOUT: seconds that building a wheel may take
   std::vector<rootfs::RegistryMirror> mirrors;  // RUNDLET_MIRRORS
   bool offline = false;  // --offline, RUNDLET_OFFLINE: nothing is downloaded or resolved
