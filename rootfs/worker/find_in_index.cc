@@ -3,8 +3,10 @@
 
 #include "base/error.h"
 #include "rootfs/distribution.h"
+#include "rootfs/index_access.h"
 #include "rootfs/worker/command.h"
 #include "rootfs/worker/fetch.h"
+#include "rootfs/worker/fetch_url.h"
 #include "rootfs/worker/index_get.h"
 
 namespace rundlet::rootfs::worker {
@@ -36,11 +38,15 @@ bool IsWanted(const IndexFile& file, const nlohmann::json& request) {
 nlohmann::json FindInIndex(const nlohmann::json& request) {
   const HttpSettings settings = ReadHttpSettings(request);
   const std::string project = request.at("project");
-  const IndexAnswer page = GetIndexPage(settings, request.at("index"), project);
+  const std::string index = request.at("index");
+  const IndexAnswer page = GetIndexPage(settings, index, project);
   if (page.failure.has_value()) {
-    throw base::Error(page.failure->host_fault ? base::Fault::kHost : base::Fault::kInvalid,
-                      fmt::format("asking the package index for `{}`", project))
-        .Because(page.failure->cause);
+    base::Error error(page.failure->host_fault ? base::Fault::kHost : base::Fault::kInvalid,
+                      fmt::format("asking the package index for `{}`", project));
+    error.Because(page.failure->cause);
+    const long status = page.failure->status;
+    if (status == 401 || status == 403) error.SetHint(CredentialsHint(PartsOf(index).host));
+    throw error;
   }
   for (const IndexFile& file : page.files) {
     if (!IsWanted(file, request)) continue;

@@ -4,15 +4,8 @@
 #include <string_view>
 #include <utility>
 
-#include "base/text.h"
-
 namespace rundlet::rootfs::worker {
 namespace {
-
-constexpr uint64_t kPageLimit = uint64_t{64} << 20;
-constexpr std::string_view kAccept =
-    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, "
-    "text/html;q=0.1";
 
 // A page kept in memory.
 class PageTarget : public HttpTarget {
@@ -24,7 +17,7 @@ class PageTarget : public HttpTarget {
     return std::nullopt;
   }
   std::optional<std::string> Take(std::span<const std::byte> piece) override {
-    if (piece.size() > kPageLimit - page_.size()) return "the index page is too large";
+    if (piece.size() > kIndexPageLimit - page_.size()) return "the index page is too large";
     page_.append(reinterpret_cast<const char*>(piece.data()), piece.size());
     return std::nullopt;
   }
@@ -47,10 +40,12 @@ IndexAnswer GetIndexPage(const HttpSettings& settings, std::string index,
                          const std::string& project) {
   if (!index.ends_with('/')) index += '/';
   PageTarget target;
-  RunHttp(settings,
-          {{.url = index + project + "/", .accept = std::string(kAccept), .target = &target}});
+  RunHttp(settings, {{.url = index + project + "/",
+                      .accept = std::string(kIndexForms),
+                      .target = &target,
+                      .text = true}});
   if (target.failure().has_value()) return {{}, target.failure()};
-  const bool json = base::Trim(target.page()).starts_with('{');
+  const bool json = IsJsonPage(target.page());
   return {json ? ParseIndexJson(target.page(), target.url())
                : ParseIndexHtml(target.page(), target.url()),
           std::nullopt};

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "rootfs/fetch.h"
 #include "rootfs/worker/fetch_url.h"
 
@@ -29,9 +30,23 @@ std::string Unescape(std::string_view text) {
   return plain;
 }
 
-// The value of an attribute inside the tag that `tag` begins with ("<a ...>"); nothing when it has
-// none.
-std::optional<std::string> AttributeOf(std::string_view tag, std::string_view name) {
+std::string Escape(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '&') {
+      escaped += "&amp;";
+    } else if (c == '"') {
+      escaped += "&quot;";
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+// Where the value of an attribute stands inside the tag that `tag` begins with ("<a ...>"), without
+// its quotation marks; empty when it has no value, nothing when there is no such attribute.
+std::optional<std::string_view> AttributeIn(std::string_view tag, std::string_view name) {
   for (size_t at = tag.find(name); at != tag.npos; at = tag.find(name, at + 1)) {
     std::string_view rest = tag.substr(at + name.size());
     if (std::isspace(static_cast<unsigned char>(tag[at - 1])) == 0) continue;
@@ -43,9 +58,25 @@ std::optional<std::string> AttributeOf(std::string_view tag, std::string_view na
     if (rest.empty() || (rest.front() != '"' && rest.front() != '\'')) return std::nullopt;
     const size_t end = rest.find(rest.front(), 1);
     if (end == rest.npos) return std::nullopt;
-    return Unescape(rest.substr(1, end - 1));
+    return rest.substr(1, end - 1);
   }
   return std::nullopt;
+}
+
+std::optional<std::string> AttributeOf(std::string_view tag, std::string_view name) {
+  const auto value = AttributeIn(tag, name);
+  return value.has_value() ? std::optional(Unescape(*value)) : std::nullopt;
+}
+
+std::string HrefOf(std::string_view tag) { return AttributeOf(tag, "href").value_or(""); }
+
+// What a page's relative references start from.
+std::string BaseOf(std::string_view page, const std::string& page_url) {
+  const size_t at = page.find("<base ");
+  if (at == page.npos) return page_url;
+  const std::string href = HrefOf(page.substr(at, page.find('>', at) - at));
+  const std::string url = ResolveUrl(page_url, href);
+  return href.empty() || url.empty() ? page_url : url;
 }
 
 std::optional<IndexFile> AsFile(const std::string& reference, std::string filename,
@@ -82,14 +113,51 @@ void AddNotes(const nlohmann::json& item, IndexFile& file) {
   }
 }
 
-}  // namespace
-
-std::vector<IndexFile> ParseIndexJson(std::string_view page, const std::string& page_url) {
-  const nlohmann::json document = nlohmann::json::parse(page, nullptr, false);
+nlohmann::json ParsePage(std::string_view page) {
+  nlohmann::json document = nlohmann::json::parse(page, nullptr, false);
   if (!document.is_object() || !document.contains("files") || !document["files"].is_array()) {
     throw base::Error(base::Fault::kInvalid, "reading an index page")
         .Because("it is not the JSON of a package index");
   }
+  return document;
+}
+
+// Of a JSON string that begins at `at`: where its closing quotation mark is.
+size_t EndOfString(std::string_view page, size_t at) {
+  for (size_t i = at + 1; (i = page.find_first_of("\"\\", i)) != page.npos; i += 2) {
+    if (page[i] == '"') return i;
+  }
+  return page.npos;
+}
+
+// Whether what follows a key is a colon and a string.
+bool IsBeforeString(std::string_view page, size_t at) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  at = page.find_first_not_of(kSpace, at);
+  if (at == page.npos || page[at] != ':') return false;
+  at = page.find_first_not_of(kSpace, at + 1);
+  return at != page.npos && page[at] == '"';
+}
+
+// `text` with its quotation marks; empty when it is no JSON string.
+std::string ReadString(std::string_view text) {
+  if (text.find('\\') == text.npos) return std::string(text.substr(1, text.size() - 2));
+  const nlohmann::json value = nlohmann::json::parse(text, nullptr, false);
+  return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+std::string Absolute(const std::string& reference, const std::string& page_url) {
+  if (reference.empty()) return {};
+  const bool absolute = reference.starts_with("https://") || reference.starts_with("http://");
+  return absolute ? reference : ResolveUrl(page_url, reference);
+}
+
+}  // namespace
+
+bool IsJsonPage(std::string_view page) { return base::Trim(page).starts_with('{'); }
+
+std::vector<IndexFile> ParseIndexJson(std::string_view page, const std::string& page_url) {
+  const nlohmann::json document = ParsePage(page);
   std::vector<IndexFile> files;
   for (const nlohmann::json& item : document["files"]) {
     if (!item.is_object() || !item.contains("url") || !item["url"].is_string()) continue;
@@ -113,12 +181,13 @@ std::vector<IndexFile> ParseIndexJson(std::string_view page, const std::string& 
 
 std::vector<IndexFile> ParseIndexHtml(std::string_view page, const std::string& page_url) {
   std::vector<IndexFile> files;
+  const std::string base_url = BaseOf(page, page_url);
   for (size_t at = page.find("<a"); at != page.npos; at = page.find("<a", at + 1)) {
     const size_t end = page.find('>', at);
     if (end == page.npos) break;
     const std::string_view tag = page.substr(at, end - at);
-    const std::string reference = AttributeOf(tag, "href").value_or("");
-    std::optional<IndexFile> file = AsFile(reference, FilenameOfUrl(reference), page_url);
+    const std::string reference = HrefOf(tag);
+    std::optional<IndexFile> file = AsFile(reference, FilenameOfUrl(reference), base_url);
     if (!file.has_value()) continue;
     file->requires_python = AttributeOf(tag, "data-requires-python").value_or("");
     file->yanked = AttributeOf(tag, "data-yanked");
@@ -126,6 +195,55 @@ std::vector<IndexFile> ParseIndexHtml(std::string_view page, const std::string& 
     files.push_back(std::move(*file));
   }
   return files;
+}
+
+// Pages have megabytes, of which this changes a part: no document is made of them. What is no JSON
+// stays as it is, for its reader to refuse.
+std::string RenameInJson(std::string_view page, const std::string& page_url,
+                         const RenameFile& rename) {
+  std::string renamed;
+  renamed.reserve(page.size() * 2);
+  size_t copied = 0;
+  bool is_address = false;  // the next string is the value of "url"
+  for (size_t at = page.find('"'); at != page.npos; at = page.find('"', at + 1)) {
+    const size_t end = EndOfString(page, at);
+    if (end == page.npos) break;
+    const std::string_view text = page.substr(at, end + 1 - at);
+    if (is_address) {
+      const std::string url = Absolute(ReadString(text), page_url);
+      if (const std::string name = url.empty() ? url : rename(url); !name.empty()) {
+        renamed += page.substr(copied, at - copied);
+        renamed +=
+            nlohmann::json(name).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+        copied = end + 1;
+      }
+    }
+    is_address = text == "\"url\"" && IsBeforeString(page, end + 1);
+    at = end;
+  }
+  renamed += page.substr(copied);
+  return renamed;
+}
+
+std::string RenameInHtml(std::string_view page, const std::string& page_url,
+                         const RenameFile& rename) {
+  const std::string base_url = BaseOf(page, page_url);
+  std::string renamed;
+  size_t copied = 0;
+  for (size_t at = page.find("<a"); at != page.npos; at = page.find("<a", at + 1)) {
+    const size_t end = page.find('>', at);
+    if (end == page.npos) break;
+    const auto href = AttributeIn(page.substr(at, end - at), "href");
+    if (!href.has_value() || href->empty()) continue;
+    const std::string url = Absolute(Unescape(*href), base_url);
+    const auto start = static_cast<size_t>(href->data() - page.data());
+    const std::string name = url.empty() ? url : rename(url);
+    if (name.empty()) continue;
+    renamed += page.substr(copied, start - copied);
+    renamed += Escape(name);
+    copied = start + href->size();
+  }
+  return renamed + std::string(page.substr(copied));
 }
 
 }  // namespace rundlet::rootfs::worker

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,14 @@
 #include "base/digest.h"
 
 namespace rundlet::rootfs::worker {
+
+// The forms that are understood, the best one first.
+constexpr std::string_view kIndexForms =
+    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, "
+    "text/html;q=0.1";
+constexpr uint64_t kIndexPageLimit = uint64_t{64} << 20;  // bytes
+
+bool IsJsonPage(std::string_view page);
 
 struct IndexFile {
   std::string filename;
@@ -27,5 +36,13 @@ struct IndexFile {
 // that is no index page.
 std::vector<IndexFile> ParseIndexJson(std::string_view page, const std::string& page_url);
 std::vector<IndexFile> ParseIndexHtml(std::string_view page, const std::string& page_url);
+
+// The same page with each file's address replaced by what `rename` makes of its absolute URL, a
+// fragment included; one for which that is empty stays as it is.
+using RenameFile = std::function<std::string(const std::string& url)>;
+std::string RenameInJson(std::string_view page, const std::string& page_url,
+                         const RenameFile& rename);
+std::string RenameInHtml(std::string_view page, const std::string& page_url,
+                         const RenameFile& rename);
 
 }  // namespace rundlet::rootfs::worker

@@ -36,6 +36,7 @@ constexpr std::array kCommands = {
     Command{"parse-toml", ParseToml},
     Command{"proxy", Proxy},
     Command{"mirror", ServeMirror},
+    Command{"index-gate", IndexGate},
     Command{"registry-get", RegistryGet},
     Command{"list-libraries", ListLibraries},
 };

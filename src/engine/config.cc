@@ -70,7 +70,8 @@ Config ConfigFromEnvironment() {
   }
   if (config.index_url.find('@') != std::string::npos) {
     throw base::Error(base::Fault::kInvalid, "using the package index of RUNDLET_INDEX")
-        .Because("credentials in its URL would end up in logs and locks");
+        .Because("credentials in its URL would end up in logs and locks")
+        .Hint("they belong into a netrc file (NETRC, or ~/.netrc)");
   }
   config.ca_bundle = Variable({"RUNDLET_CA_BUNDLE", "SSL_CERT_FILE"});
   if (config.ca_bundle.empty()) config.ca_bundle = HostBundle();
@@ -78,6 +79,9 @@ Config ConfigFromEnvironment() {
   config.proxy_https = Variable({"https_proxy", "HTTPS_PROXY"});
   config.no_proxy = Variable({"no_proxy", "NO_PROXY"});
   config.private_hosts = Variable({"RUNDLET_PRIVATE_HOSTS"});
+  config.netrc = Variable({"NETRC"});
+  if (const std::string home = Variable({"HOME"}); config.netrc.empty() && !home.empty())
+    config.netrc = home + "/.netrc";
   config.mirrors = rootfs::ParseMirrors(Variable({"RUNDLET_MIRRORS"}));
   config.offline = !Variable({"RUNDLET_OFFLINE"}).empty();
   if (const std::string text = Variable({"RUNDLET_BUILD_TIMEOUT"}); !text.empty())

@@ -24,6 +24,7 @@ struct Config {
   std::string proxy_https;
   std::string no_proxy;
   std::string private_hosts;    // RUNDLET_PRIVATE_HOSTS: may be downloaded from at inner addresses
+  std::string netrc;            // NETRC, or ~/.netrc: credentials of package indexes; may be absent
   double build_timeout = 1800;  // RUNDLET_BUILD_TIMEOUT: seconds that building a wheel may take
   uint64_t kept_inputs = uint64_t{1} << 30;     // RUNDLET_KEPT_INPUTS: bytes that a run may keep of
                                                 // what its failed steps read

@@ -74,14 +74,14 @@ class Sources {
     });
     for (const rootfs::Lock& lock : locks) {
       for (const rootfs::Distribution& one : lock.distributions)
-        distributions_.insert_or_assign(one.sha256.hex(), one);
+        distributions_.insert_or_assign(one.WheelKey(), one);
     }
   }
 
   // Whether it could be made, and was.
   bool MakeAgain(const DamagedEntry& damaged, EventBus& events, const base::CancelToken* cancel) {
-    for (const auto& [hex, one] : distributions_) {
-      if (damaged.kind == Kind::kWheel && damaged.key == hex) {
+    for (const auto& [key, one] : distributions_) {
+      if (damaged.kind == Kind::kWheel && damaged.key == key) {
         if (one.url.empty()) return false;
         FetchOne(engine_, one, events, cancel);
         return true;
@@ -106,7 +106,7 @@ class Sources {
  private:
   Engine& engine_;
   std::vector<rootfs::Image> images_;
-  std::map<std::string, rootfs::Distribution> distributions_;  // by sha256
+  std::map<std::string, rootfs::Distribution> distributions_;  // by their wheels' keys
 };
 
 void Replace(Engine& engine, std::vector<DamagedEntry>& damaged, EventBus& events,

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.certificates import make_certificates
+from support.hosts import with_hosts
 from support.index import PackageIndex
 from support.installers import TARGET, pip, uv
 from support.leaks import processes
@@ -80,13 +81,7 @@ class Served:
 @pytest.fixture
 def served(shared_state: Rundlet, tmp_path: Path) -> Iterator[Served]:
     made = make_certificates(tmp_path, *HOSTS)
-    hosts = tmp_path / "hosts"
-    hosts.write_text("".join(f"{address} {name}\n" for name, addresses in HOSTS.items() for address in addresses))
-    # Names that only this driver's programs know: in a mount namespace of its own.
-    binary = tmp_path / "rundlet-with-hosts"
-    inner = f'mount --bind {shlex.quote(str(hosts))} /etc/hosts && exec {shlex.quote(str(shared_state.binary))} "$@"'
-    binary.write_text(f'#!/bin/sh\nexec unshare --mount --propagation private sh -c {shlex.quote(inner)} sh "$@"\n')
-    binary.chmod(0o755)
+    binary = with_hosts(shared_state.binary, tmp_path, HOSTS)
     settings = {"RUNDLET_CA_BUNDLE": str(made.authority), "RUNDLET_PRIVATE_HOSTS": HOST}
     driver = Rundlet(shared_state.state, environment={**shared_state.environment, **settings}, binary=binary)
     with PackageIndex(tls=made.server(), host=HOST) as index:

@@ -32,5 +32,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     } catch (const rundlet::base::Error&) {
     }
   }
+  for (const auto rename : {RenameInJson, RenameInHtml}) {
+    try {
+      rename(page, "https://index.example/simple/uv/", [](const std::string& url) {
+        if (url.find(':') == url.npos) std::abort();
+        return "https://gate.example/" + url;
+      });
+    } catch (const rundlet::base::Error&) {
+    }
+  }
   return 0;
 }
