@@ -35,6 +35,8 @@ nlohmann::json HashTree(
 // Sandboxes.
 nlohmann::json Proxy(
     const nlohmann::json& request);  // CONNECT to a few hosts, for a sandbox without other network
+nlohmann::json ServeMirror(
+    const nlohmann::json& request);  // the package index, read-only, for such a sandbox
 // Packages.
 nlohmann::json InstallWheel(
     const nlohmann::json& request);                   // a wheel -> the package directory at /out

@@ -35,6 +35,7 @@ constexpr std::array kCommands = {
     Command{"find-in-index", FindInIndex},
     Command{"parse-toml", ParseToml},
     Command{"proxy", Proxy},
+    Command{"mirror", ServeMirror},
     Command{"registry-get", RegistryGet},
     Command{"list-libraries", ListLibraries},
 };

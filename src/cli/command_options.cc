@@ -61,7 +61,7 @@ plans::Network ParseLevel(const std::string& text) {
   const auto network = plans::ParseNetwork(text);
   if (!network.has_value())
     Refuse("--network " + base::Printable(text),
-           "it is none of `none`, `host`, `allow=HOST:PORT[,HOST:PORT...]`");
+           "it is none of `none`, `packages`, `host`, `allow=HOST:PORT[,HOST:PORT...]`");
   return *network;
 }
 
@@ -124,7 +124,8 @@ void AddCommandOptions(CLI::App& command, CommandOptions& options) {
       ->allow_extra_args(false);
   command.add_option("--cwd", options.cwd, "Working directory inside");
   command.add_option("--network", options.network,
-                     "What it may reach: none (default), host, or allow=HOST:PORT[,HOST:PORT...]");
+                     "What it may reach: none (default), packages, host, or "
+                     "allow=HOST:PORT[,HOST:PORT...]");
   AddLimitOptions(command, options.limits);
   command.add_flag("--upgrade", options.upgrade, "Resolve the packages again");
 }
