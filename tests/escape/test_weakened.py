@@ -43,6 +43,7 @@ DEFENCES = [
     "descriptors",
     "in root",
     "directory",
+    "init",
     "limits",
 ]
 # tests/escape/test_swaps.py takes these away.
@@ -93,6 +94,10 @@ CASES = [
     Case("terminals/the caller's by name", ("session",)),
     Case("terminals/into the caller's", ("session", "filter")),
     Case("descriptors/left open", ("descriptors",), "open"),
+    Case("descriptors/of init", ("init", "capabilities"), "read"),
+    # Init runs the launcher's program: then only that it runs keeps a step from writing to it.
+    Case("proc/write /proc/1/exe", ("init", "capabilities", "ids"), "ETXTBSY"),
+    Case("proc/write /proc/1/mem", ("init", "capabilities", "read-only proc", "landlock")),
 ]
 
 

@@ -64,6 +64,8 @@ const char* NameOf(Defence defence) {
       return "in root";
     case Defence::kDirectory:
       return "directory";
+    case Defence::kInit:
+      return "init";
     case Defence::kLimits:
       return "limits";
     case Defence::kCount:
