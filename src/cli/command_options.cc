@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "cli/own_scope.h"
 
 namespace rundlet::cli {
 namespace {
@@ -146,6 +147,7 @@ int WithCommandCodes(const std::function<int()>& run) {
     std::fputs(error.Render().c_str(), stderr);
     return error.exit_code();
   } catch (const base::Error& error) {
+    RetryInOwnScope(error);
     std::fputs(error.Render().c_str(), stderr);
     return kRundletFailed;
   }
