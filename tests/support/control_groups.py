@@ -26,10 +26,10 @@ def _hierarchies() -> Iterator[tuple[Path, str, set[str]]]:
 def of_this_process() -> list[Path]:
     """Its groups in the v1 hierarchies that have a controller an engine uses. v2 has none of them:
     there an engine's place is the delegated group, wherever in it the process is."""
-    groups = {}
+    groups: dict[frozenset[str], str] = {}
     for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        groups[frozenset(controllers.split(","))] = path
+        _, names, path = line.split(":", 2)
+        groups[frozenset(names.split(","))] = path
     found = []
     for mount_point, root, options in _hierarchies():
         for controllers, path in groups.items():
