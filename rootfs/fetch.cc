@@ -215,6 +215,7 @@ void AddNetwork(const NetworkSettings& network, WorkerJob& job) {
   document["proxy"] = network.proxy;
   document["no_proxy"] = network.no_proxy;
   document["private_hosts"] = network.private_hosts;
+  document["timeout_seconds"] = network.timeout_seconds;
   if (network.ca_bundle >= 0) {
     document["ca_bundle"] = job.files.size();
     job.files.push_back(network.ca_bundle);

@@ -19,7 +19,8 @@ struct NetworkSettings {
   std::string proxy;                  // URL; empty: none
   std::vector<std::string> no_proxy;  // hosts and domains reached without it, or "*"
   std::vector<std::string>
-      private_hosts;  // the configured indexes' hosts: may have inner addresses
+      private_hosts;              // the configured indexes' hosts: may have inner addresses
+  unsigned timeout_seconds = 20;  // how long a server may be silent
 };
 
 // Puts every wheel that is not there yet into the store: Kind::kWheel, keyed by its sha256, its

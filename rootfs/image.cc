@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "rootfs/image_blobs.h"
 #include "rootfs/image_fields.h"
 #include "rootfs/oci_document.h"
 
@@ -65,6 +66,22 @@ json ToJson(const std::optional<ImageOrigin>& origin) {
       {"reference", origin->reference}, {"top", origin->top.hex()}, {"platform", origin->platform}};
 }
 
+json ToJson(const std::optional<KeptBlobs>& kept) {
+  if (!kept) return nullptr;
+  json blobs = json::array();
+  for (const base::Digest& blob : kept->blobs) blobs.push_back(blob.hex());
+  return {{"manifest_type", kept->manifest_type}, {"blobs", blobs}};
+}
+
+KeptBlobs KeptBlobsFrom(const Fields& fields, const DocumentOrigin& origin) {
+  KeptBlobs kept{fields.Text("manifest_type", 256), {}};
+  // The layers, the manifest and the config.
+  for (const json& blob : fields.List("blobs", kMaxLayers + 2)) {
+    kept.blobs.push_back(DigestOf(blob, origin));
+  }
+  return kept;
+}
+
 std::string Record(const Image& image) {
   json layers = json::array();
   for (const base::Digest& layer : image.layers) layers.push_back(layer.hex());
@@ -74,6 +91,7 @@ std::string Record(const Image& image) {
                        {"layers", layers},
                        {"config", ToJson(image.config)},
                        {"origin", ToJson(image.origin)},
+                       {"kept", ToJson(image.kept)},
                        {"interpreter", ToJson(image.interpreter)}};
   return record.dump(1) + "\n";
 }
@@ -101,6 +119,7 @@ Image FromRecord(const std::string& text, const std::string& name) {
     image.origin = {origin_fields.Text("reference"), origin_fields.DigestAt("top"),
                     origin_fields.Text("platform")};
   }
+  if (fields.Has("kept")) image.kept = KeptBlobsFrom(fields.Object("kept"), origin);
   if (fields.Has("interpreter")) image.interpreter = InterpreterFrom(fields.Object("interpreter"));
   return image;
 }
@@ -209,6 +228,9 @@ void TagImage(store::Store& store, const std::string& name, const std::string& o
     throw base::Error(base::Fault::kHost, fmt::format("naming image `{}` `{}`", name, other))
         .Because(fmt::format("its layer `sha256:{}` is not in the store", layer.hex()))
         .Hint("pull or import it again");
+  }
+  if (image.kept) {
+    for (store::Lease& lease : HoldBlobs(store, *image.kept)) leases.push_back(std::move(lease));
   }
   image.name = other;
   SaveImage(store, image);

@@ -229,10 +229,13 @@ ResolveCommand MakeResolveCommand(const ResolveRequest& request) {
                   "pylock.toml", "--python",      request.python,  "--default-index",
                   request.index, "--no-header",   "--no-annotate", "--no-progress",
                   "--color",     "never",         "--cache-dir",   "/out"};
-  command.environment = {
-      {"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"HOME", "/tmp/home"},     {"UV_NO_CONFIG", "1"},
-      {"UV_PYTHON_DOWNLOADS", "never"},         {"UV_HTTP_TIMEOUT", "30"}, {"UV_HTTP_RETRIES", "2"},
-      {"UV_KEYRING_PROVIDER", "disabled"}};
+  command.environment = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
+                         {"HOME", "/tmp/home"},
+                         {"UV_NO_CONFIG", "1"},
+                         {"UV_PYTHON_DOWNLOADS", "never"},
+                         {"UV_HTTP_TIMEOUT", std::to_string(request.timeout_seconds)},
+                         {"UV_HTTP_RETRIES", "2"},
+                         {"UV_KEYRING_PROVIDER", "disabled"}};
   if (!request.ca_bundle.empty())
     command.environment.emplace_back("SSL_CERT_FILE", request.ca_bundle);
   if (!request.proxy.empty()) {

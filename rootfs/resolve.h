@@ -36,7 +36,8 @@ struct ResolveRequest {
   std::string ca_bundle =
       {};                  // path inside the sandbox of a PEM file; empty: the roots built into uv
   std::string proxy = {};  // URL; empty: none
-  std::string no_proxy = {};  // comma-separated hosts
+  std::string no_proxy = {};      // comma-separated hosts
+  unsigned timeout_seconds = 20;  // how long a server may be silent
 };
 
 struct ResolveCommand {

@@ -24,11 +24,11 @@ struct HttpSettings {
   std::vector<std::string> no_proxy;       // hosts and domains reached without it, or "*"
   std::vector<std::string> private_hosts;  // may resolve to addresses of this host or its network
   int connections = 8;
-  int retries = 3;
-  int first_wait_ms = 500;  // doubled at each retry
-  int stall_seconds = 30;   // below `slowest` for that long counts as a time-out
-  int slowest = 1;          // bytes a second
-  int total_seconds = 0;    // for one answer from first to last byte; 0: as long as it takes
+  int retries = 3;           // one after another that bring nothing new
+  int first_wait_ms = 500;   // doubled at each retry
+  int timeout_seconds = 20;  // to connect; and below `slowest` for that long counts as a time-out
+  int slowest = 1;           // bytes a second
+  int total_seconds = 0;     // for one answer from first to last byte; 0: as long as it takes
 };
 
 // Why a GET did not succeed. `again` says that trying once more may help.

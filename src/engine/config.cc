@@ -18,6 +18,8 @@ constexpr const char* kPublicIndex = "https://pypi.org/simple";
 constexpr std::array kHostBundles = {"/etc/ssl/certs/ca-certificates.crt",
                                      "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"};
 
+constexpr unsigned kLongestSeconds = 24 * 3600;
+
 std::string Variable(std::initializer_list<const char*> names) {
   for (const char* name : names) {
     const char* value = std::getenv(name);
@@ -39,12 +41,16 @@ std::string HostBundle() {
   return kHostBundles.front();
 }
 
-double Seconds(const char* name, const std::string& text) {
+// A number of seconds up to a day; the default when the variable is not set.
+unsigned Seconds(const char* name, unsigned default_seconds) {
+  const std::string text = Variable({name});
+  if (text.empty()) return default_seconds;
   unsigned seconds = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error == std::errc() && end == text.data() + text.size() && seconds > 0) return seconds;
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  if (whole && seconds > 0 && seconds <= kLongestSeconds) return seconds;
   throw base::Error(base::Fault::kInvalid, fmt::format("reading {} `{}`", name, text))
-      .Because("it is not a number of seconds");
+      .Because(fmt::format("it is not a number of seconds from 1 to {}", kLongestSeconds));
 }
 
 unsigned UsableCores() {
@@ -80,8 +86,8 @@ Config ConfigFromEnvironment() {
   config.private_hosts = Variable({"RUNDLET_PRIVATE_HOSTS"});
   config.mirrors = rootfs::ParseMirrors(Variable({"RUNDLET_MIRRORS"}));
   config.offline = !Variable({"RUNDLET_OFFLINE"}).empty();
-  if (const std::string text = Variable({"RUNDLET_BUILD_TIMEOUT"}); !text.empty())
-    config.build_timeout = Seconds("RUNDLET_BUILD_TIMEOUT", text);
+  config.network_timeout = Seconds("RUNDLET_NETWORK_TIMEOUT", config.network_timeout);
+  config.build_timeout = Seconds("RUNDLET_BUILD_TIMEOUT", config.build_timeout);
   config.cores = UsableCores();
   return config;
 }

@@ -22,8 +22,9 @@ struct Config {
   std::string proxy_http;  // http_proxy, https_proxy, no_proxy of the administrator's environment
   std::string proxy_https;
   std::string no_proxy;
-  std::string private_hosts;    // RUNDLET_PRIVATE_HOSTS: may be downloaded from at inner addresses
-  double build_timeout = 1800;  // RUNDLET_BUILD_TIMEOUT: seconds that building a wheel may take
+  std::string private_hosts;  // RUNDLET_PRIVATE_HOSTS: may be downloaded from at inner addresses
+  unsigned network_timeout = 20;  // RUNDLET_NETWORK_TIMEOUT: seconds that a server may be silent
+  unsigned build_timeout = 1800;  // RUNDLET_BUILD_TIMEOUT: seconds that building a wheel may take
   std::vector<rootfs::RegistryMirror> mirrors;  // RUNDLET_MIRRORS
   bool offline = false;  // --offline, RUNDLET_OFFLINE: nothing is downloaded or resolved
   runtime::IdRange ids;

@@ -208,6 +208,7 @@ rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image, rootfs::R
       .ca_bundle = kBundleInside,
       .proxy = engine.config().proxy_https,
       .no_proxy = engine.config().no_proxy,
+      .timeout_seconds = engine.config().network_timeout,
   };
   const rootfs::WheelChoice choice = {.named = named.distributions, .hashes = set.hashes};
   // uv takes a package from an index of its own only when it is asked for by name. Whatever pinned
