@@ -164,6 +164,15 @@ std::string CanonicalVersion(std::string_view version) {
   return canonical.empty() ? lower : canonical;
 }
 
+std::string Distribution::WheelKey() const {
+  if (!realm.has_value()) return sha256.hex();
+  base::Sha256 hash;
+  hash.AddField("wheel of a realm");
+  hash.AddField(sha256.hex());
+  hash.AddField(realm->digest.hex());
+  return hash.Finish().hex();
+}
+
 void CheckDistribution(const Distribution& distribution) {
   const auto refuse = [&](std::string cause) {
     throw base::Error(base::Fault::kInvalid, fmt::format("checking locked package `{}`",

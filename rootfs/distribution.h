@@ -3,12 +3,20 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/digest.h"
 
 namespace rundlet::rootfs {
+
+// Who may use what came from an index that was asked with credentials: whoever presents them.
+struct Realm {
+  std::string index;    // its URL
+  base::Digest digest;  // over the index and the credentials; says neither (RealmOf)
+  bool operator==(const Realm&) const = default;
+};
 
 // One locked wheel. A value; whoever builds one from outside bytes calls CheckDistribution.
 struct Distribution {
@@ -18,8 +26,11 @@ struct Distribution {
   std::string url;       // http or https, without credentials; empty: its user gave the file
   uint64_t size = 0;     // bytes; 0 when the index does not say
   base::Digest sha256;   // of the wheel file
+  std::optional<Realm> realm = {};  // of the index it came from; nothing: anybody may use it
 
   std::string Label() const { return name + " " + version; }
+  // The key of its wheel's entry. Within a realm nobody else finds it, whatever digests they name.
+  std::string WheelKey() const;
   bool operator==(const Distribution&) const = default;
 };
 

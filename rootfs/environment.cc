@@ -63,6 +63,11 @@ Environment Compose(const EnvironmentParts& parts) {
     const store::EntryInfo& entry = one->lower.has_value() ? *one->lower : one->package;
     environment.lowers.push_back(store::Store::PathOf(entry.kind, entry.key));
   }
+  // A choice may leave the order as it was, and yet allows what is refused without it.
+  for (const std::string& name : parts.preferred) {
+    hash.AddField("preferred");
+    hash.AddField(name);
+  }
   environment.lowers.push_back(store::Store::PathOf(store::Kind::kSkeleton, parts.venv_key));
   environment.digest = hash.Finish();
   return environment;

@@ -34,15 +34,16 @@ std::vector<Arriving> Begin(store::Store& store, const std::vector<Distribution>
   // other.
   std::vector<size_t> order(distributions.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return distributions[a].sha256 < distributions[b].sha256; });
+  std::vector<std::string> keys;
+  for (const Distribution& one : distributions) keys.push_back(one.WheelKey());
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return keys[a] < keys[b]; });
   std::vector<Arriving> arriving;
-  std::optional<base::Digest> last;
+  std::string last;
   for (const size_t index : order) {
     const Distribution& distribution = distributions[index];
-    const std::string key = distribution.sha256.hex();
-    if (last == distribution.sha256 || store.Find(store::Kind::kWheel, key)) continue;
-    last = distribution.sha256;
+    const std::string& key = keys[index];
+    if (last == key || store.Find(store::Kind::kWheel, key)) continue;
+    last = key;
     store::Lease lease = store.Make(store::Kind::kWheel, key, cancel, on_wait);
     if (store.Find(store::Kind::kWheel, key)) continue;
     arriving.push_back({index, &distribution, std::move(lease), std::nullopt, {}});
@@ -63,9 +64,9 @@ void Open(store::Store& store, Arriving& wheel) {
                             O_RDWR | O_CREAT | O_EXCL, 0644);
 }
 
-base::Error Failure(const Distribution& distribution, base::Fault fault, const std::string& cause) {
-  base::Error error(fault, fmt::format("fetching `{}` from `{}`", distribution.Label(),
-                                       UrlHost(distribution.url)));
+base::Error Failure(const std::string& label, const std::string& url, base::Fault fault,
+                    const std::string& cause) {
+  base::Error error(fault, fmt::format("fetching `{}` from `{}`", label, UrlHost(url)));
   error.Because(base::Printable(cause));
   if (fault == base::Fault::kHost) {
     error.SetHint("check the network, the proxy and the CA bundle of this host (`rundlet doctor`)");
@@ -113,14 +114,14 @@ store::NewEntry Finish(Arriving& wheel) {
   const base::Digest digest = base::DigestOfFile(wheel.file.get());
   if (digest != distribution.sha256) {
     throw Failure(
-        distribution, base::Fault::kInvalid,
+        distribution.Label(), distribution.url, base::Fault::kInvalid,
         fmt::format("its sha256 is {}, the lock says {}", digest.hex(), distribution.sha256.hex()));
   }
   wheel.file.reset();
   store::Normalise(wheel.staging->tree());
   store::EntryInfo info;
   info.kind = store::Kind::kWheel;
-  info.key = distribution.sha256.hex();
+  info.key = distribution.WheelKey();
   info.name = distribution.Label();
   info.meta = nlohmann::json({{"version", 1}, {"filename", distribution.filename}}).dump();
   const store::Manifest manifest = store::ManifestOf(wheel.staging->tree());
@@ -130,11 +131,23 @@ store::NewEntry Finish(Arriving& wheel) {
   return {std::move(*wheel.staging), std::move(info)};
 }
 
-std::optional<base::Error> ReadItem(const nlohmann::json& item, const Distribution& distribution) {
+std::optional<base::Error> ReadItem(const nlohmann::json& item, const std::string& label,
+                                    const std::string& url) {
   if (item.value("ok", false)) return std::nullopt;
   const bool host = item.value("fault", 0) == static_cast<int>(base::Fault::kHost);
-  return Failure(distribution, host ? base::Fault::kHost : base::Fault::kInvalid,
-                 item.value("cause", std::string("the download failed")));
+  base::Error error = Failure(label, url, host ? base::Fault::kHost : base::Fault::kInvalid,
+                              item.value("cause", std::string("the download failed")));
+  const int status = item.value("status", 0);
+  if (status == 401 || status == 403) error.SetHint(CredentialsHint(UrlHost(url)));
+  return error;
+}
+
+void CheckItems(const nlohmann::json& answer, size_t count) {
+  const bool good = answer.is_object() && answer.contains("items") && answer["items"].is_array() &&
+                    answer["items"].size() == count;
+  if (good) return;
+  throw base::Error(base::Fault::kBug, "fetching files")
+      .Because("the worker's answer is malformed");
 }
 
 // Fetches one batch and commits what arrived. Returns the first failure.
@@ -158,15 +171,12 @@ std::optional<base::Error> FetchBatch(store::Store& store, WorkerClient& workers
     if (progress && one.item < batch.size()) progress({batch[one.item].index, one.done, one.total});
   };
   const nlohmann::json answer = RunFetcher(workers, job, batch, translated, cancel);
-  const bool good = answer.is_object() && answer.contains("items") && answer["items"].is_array() &&
-                    answer["items"].size() == batch.size();
-  if (!good)
-    throw base::Error(base::Fault::kBug, "fetching wheels")
-        .Because("the worker's answer is malformed");
+  CheckItems(answer, batch.size());
   std::vector<store::NewEntry> arrived;
   std::optional<base::Error> failure;
   for (size_t i = 0; i < batch.size(); ++i) {
-    std::optional<base::Error> error = ReadItem(answer["items"][i], *batch[i].distribution);
+    const Distribution& one = *batch[i].distribution;
+    std::optional<base::Error> error = ReadItem(answer["items"][i], one.Label(), one.url);
     if (!error.has_value()) {
       arrived.push_back(Finish(batch[i]));
     } else if (!failure.has_value()) {
@@ -216,6 +226,8 @@ void AddNetwork(const NetworkSettings& network, WorkerJob& job) {
   document["no_proxy"] = network.no_proxy;
   document["private_hosts"] = network.private_hosts;
   document["timeout_seconds"] = network.timeout_seconds;
+  for (const IndexLogin& login : network.logins)
+    document["logins"].push_back({login.url, login.user, login.password});
   if (network.ca_bundle >= 0) {
     document["ca_bundle"] = job.files.size();
     job.files.push_back(network.ca_bundle);
@@ -250,15 +262,25 @@ std::string FilenameOfUrl(std::string_view url) {
   return name;
 }
 
-void ThrowFetchFailure(const nlohmann::json& answer, const Distribution& distribution) {
-  const bool good = answer.is_object() && answer.contains("items") && answer["items"].is_array() &&
-                    answer["items"].size() == 1;
-  if (!good) {
-    throw base::Error(base::Fault::kBug, "fetching a wheel")
-        .Because("the worker's answer is malformed");
-  }
-  const auto failure = ReadItem(answer["items"][0], distribution);
+void FetchFile(WorkerClient& workers, const WantedFile& wanted, int file,
+               const NetworkSettings& network, const base::CancelToken* cancel) {
+  const std::string sha256 = wanted.sha256.has_value() ? wanted.sha256->hex() : "";
+  WorkerJob job;
+  job.command = "fetch";
+  job.request = nlohmann::json(
+                    {{"items", {{{"url", wanted.url}, {"size", wanted.size}, {"sha256", sha256}}}}})
+                    .dump();
+  job.files = {file};
+  AddNetwork(network, job);
+  const nlohmann::json answer = nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
+  CheckItems(answer, 1);
+  const auto failure = ReadItem(answer["items"][0], wanted.label, wanted.url);
   if (failure.has_value()) throw base::Error(*failure);
+  if (!wanted.sha256.has_value()) return;
+  if (lseek(file, 0, SEEK_SET) < 0) base::ThrowErrno("reading the file of `{}`", wanted.label);
+  if (base::DigestOfFile(file) != *wanted.sha256)
+    throw Failure(wanted.label, wanted.url, base::Fault::kInvalid,
+                  "it has other bytes than the index says");
 }
 
 }  // namespace rundlet::rootfs

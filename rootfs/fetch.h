@@ -2,12 +2,13 @@
 #pragma once
 
 #include <functional>
-#include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/cancel.h"
 #include "rootfs/distribution.h"
+#include "rootfs/index_access.h"
 #include "rootfs/worker_client.h"
 #include "store/store.h"
 
@@ -19,8 +20,9 @@ struct NetworkSettings {
   std::string proxy;                  // URL; empty: none
   std::vector<std::string> no_proxy;  // hosts and domains reached without it, or "*"
   std::vector<std::string>
-      private_hosts;              // the configured indexes' hosts: may have inner addresses
-  unsigned timeout_seconds = 20;  // how long a server may be silent
+      private_hosts;                    // the configured indexes' hosts: may have inner addresses
+  unsigned timeout_seconds = 20;        // how long a server may be silent
+  std::vector<IndexLogin> logins = {};  // sent to the scheme, host and port of their URLs only
 };
 
 // Puts every wheel that is not there yet into the store: Kind::kWheel, keyed by its sha256, its
@@ -34,9 +36,17 @@ void FetchWheels(store::Store& store, WorkerClient& workers,
                  const ProgressCallback& progress, const base::CancelToken* cancel,
                  const std::function<void()>& on_wait = {});
 
-// What the worker of a "fetch" job said of its only item: throws as FetchWheels does unless it
-// arrived.
-void ThrowFetchFailure(const nlohmann::json& answer, const Distribution& distribution);
+// One file that is no entry of the store yet.
+struct WantedFile {
+  std::string label;  // whose it is, for messages: "docopt 0.6.2"
+  std::string url;
+  uint64_t size = 0;                        // 0: not known
+  std::optional<base::Digest> sha256 = {};  // nothing: whatever comes
+};
+// Downloads into an open, empty file. The digest is checked by the worker and again here. Throws as
+// FetchWheels does.
+void FetchFile(WorkerClient& workers, const WantedFile& wanted, int file,
+               const NetworkSettings& network, const base::CancelToken* cancel);
 
 // Name of the one file in a wheel entry's tree.
 std::string WheelFile(const store::EntryInfo& wheel);

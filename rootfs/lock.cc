@@ -8,8 +8,24 @@
 namespace rundlet::rootfs {
 namespace {
 
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 constexpr size_t kDistributionLimit = 5000;
+
+std::optional<Realm> DecodeRealm(const nlohmann::json& item) {
+  if (item.is_null()) return std::nullopt;
+  const auto digest = base::Digest::Parse(item.at("digest").get<std::string>());
+  const std::string index = item.at("index");
+  if (item.size() != 2 || !digest.has_value() || !IsFetchableUrl(index)) {
+    throw base::Error(base::Fault::kInvalid, "reading a lock")
+        .Because("a realm has unknown or bad fields");
+  }
+  return Realm{index, *digest};
+}
+
+nlohmann::json EncodeRealm(const std::optional<Realm>& realm) {
+  if (!realm.has_value()) return nullptr;
+  return {{"index", realm->index}, {"digest", realm->digest.hex()}};
+}
 
 Distribution DecodeDistribution(const nlohmann::json& item) {
   Distribution distribution;
@@ -19,11 +35,12 @@ Distribution DecodeDistribution(const nlohmann::json& item) {
   item.at("url").get_to(distribution.url);
   item.at("size").get_to(distribution.size);
   const auto digest = base::Digest::Parse(item.at("sha256").get<std::string>());
-  if (item.size() != 6 || !digest.has_value()) {
+  if (item.size() != 7 || !digest.has_value()) {
     throw base::Error(base::Fault::kInvalid, "reading a lock")
         .Because("a distribution has unknown or bad fields");
   }
   distribution.sha256 = *digest;
+  distribution.realm = DecodeRealm(item.at("realm"));
   CheckDistribution(distribution);
   return distribution;
 }
@@ -60,7 +77,8 @@ std::string EncodeLock(const Lock& lock) {
                      {"filename", one.filename},
                      {"url", one.url},
                      {"size", one.size},
-                     {"sha256", one.sha256.hex()}});
+                     {"sha256", one.sha256.hex()},
+                     {"realm", EncodeRealm(one.realm)}});
   }
   const nlohmann::json document = {{"version", kVersion},
                                    {"resolved_at", lock.resolved_at},
@@ -80,12 +98,13 @@ Lock DecodeLock(std::string_view text) {
 
 base::Digest LockInputsKey(const LockInputs& inputs) {
   base::Sha256 hash;
-  hash.AddField("lock inputs 2");
+  hash.AddField("lock inputs 3");
   for (const std::string& field : {inputs.interpreter.version, inputs.interpreter.abi,
                                    inputs.interpreter.libc, inputs.machine, inputs.index}) {
     hash.AddField(field);
   }
   hash.AddField(DigestOf(inputs.set).hex());
+  for (const base::Digest& realm : inputs.realms) hash.AddField(realm.hex());
   return hash.Finish();
 }
 

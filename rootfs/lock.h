@@ -31,10 +31,11 @@ Lock DecodeLock(std::string_view text);
 
 // What a resolution depends on, apart from the moment.
 struct LockInputs {
-  RequirementSet set;       // lists in any order, repeated at will
-  Interpreter interpreter;  // its version, ABI and libc count; not its identity
-  std::string machine;      // "x86_64"
-  std::string index;        // URL of the package index
+  RequirementSet set;                     // lists in any order, repeated at will
+  Interpreter interpreter;                // its version, ABI and libc count; not its identity
+  std::string machine;                    // "x86_64"
+  std::string index;                      // URL of the package index
+  std::vector<base::Digest> realms = {};  // of those indexes that are asked with credentials
 };
 
 // The name under which a lock is kept. Order, repetition and spelling of requirements do not

@@ -31,7 +31,7 @@ Distribution NamedLike(const std::string& filename) {
 NamedWheel Keep(store::Store& store, store::Staging staging, Distribution distribution) {
   const base::UniqueFd file = base::OpenAt(staging.tree(), distribution.filename, O_RDONLY);
   distribution.sha256 = base::DigestOfFile(file.get());
-  const std::string key = distribution.sha256.hex();
+  const std::string key = distribution.WheelKey();
   NamedWheel wheel{std::move(distribution), store.Use(store::Kind::kWheel, key)};
   if (auto there = store.Find(store::Kind::kWheel, key)) {
     wheel.distribution.size = there->bytes;
@@ -80,29 +80,30 @@ NamedWheel FetchByUrl(store::Store& store, WorkerClient& workers, const std::str
   store::Staging staging = store.NewStaging();
   const base::UniqueFd file =
       base::OpenAt(staging.tree(), distribution.filename, O_RDWR | O_CREAT | O_EXCL, 0644);
-  WorkerJob job;
-  job.command = "fetch";
-  job.request =
-      nlohmann::json({{"items", {{{"url", url}, {"size", uint64_t{0}}, {"sha256", ""}}}}}).dump();
-  job.files = {file.get()};
-  AddNetwork(network, job);
-  const nlohmann::json answer = nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
-  ThrowFetchFailure(answer, distribution);
+  FetchFile(workers, {.label = distribution.Label(), .url = url}, file.get(), network, cancel);
   return Keep(store, std::move(staging), std::move(distribution));
 }
 
-std::optional<NamedWheel> FindWheel(store::Store& store, const base::Digest& sha256) {
-  store::Lease lease = store.Use(store::Kind::kWheel, sha256.hex());
-  const auto entry = store.Find(store::Kind::kWheel, sha256.hex());
+std::optional<NamedWheel> FindWheel(store::Store& store, const base::Digest& sha256,
+                                    const std::optional<Realm>& realm) {
+  Distribution wanted;
+  wanted.sha256 = sha256;
+  wanted.realm = realm;
+  const std::string key = wanted.WheelKey();
+  store::Lease lease = store.Use(store::Kind::kWheel, key);
+  const auto entry = store.Find(store::Kind::kWheel, key);
   if (!entry.has_value()) return std::nullopt;
   NamedWheel wheel{NamedLike(WheelFile(*entry)), std::move(lease)};
   wheel.distribution.sha256 = sha256;
+  wheel.distribution.realm = realm;
   wheel.distribution.size = entry->bytes;
   return wheel;
 }
 
-NamedWheel TakeWheel(store::Store& store, int file, const std::string& path) {
+NamedWheel TakeWheel(store::Store& store, int file, const std::string& path,
+                     const std::optional<Realm>& realm) {
   Distribution distribution = NamedLike(path.substr(path.rfind('/') + 1));
+  distribution.realm = realm;
   struct stat info;
   if (fstat(file, &info) < 0) base::ThrowErrno("looking at `{}`", base::Printable(path));
   if (!S_ISREG(info.st_mode) || static_cast<uint64_t>(info.st_size) > kWheelLimit) {

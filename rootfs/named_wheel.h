@@ -27,10 +27,12 @@ NamedWheel FetchByUrl(store::Store& store, WorkerClient& workers, const std::str
                       const base::CancelToken* cancel);
 
 // One that is in the store already.
-std::optional<NamedWheel> FindWheel(store::Store& store, const base::Digest& sha256);
+std::optional<NamedWheel> FindWheel(store::Store& store, const base::Digest& sha256,
+                                    const std::optional<Realm>& realm);
 
 // From a file that its user opened with their own rights, at `path` of their host. Throws
 // base::Error (kInvalid) when it is no regular file or has no wheel's name.
-NamedWheel TakeWheel(store::Store& store, int file, const std::string& path);
+NamedWheel TakeWheel(store::Store& store, int file, const std::string& path,
+                     const std::optional<Realm>& realm = {});
 
 }  // namespace rundlet::rootfs

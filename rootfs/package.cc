@@ -161,7 +161,7 @@ void CheckFits(const Distribution& distribution, const std::string& python_tag) 
 WorkerReport RunWorker(store::Store& store, WorkerClient& workers, const Distribution& distribution,
                        const std::string& python_tag, const store::Staging& staging,
                        const base::CancelToken* cancel) {
-  const std::string key = distribution.sha256.hex();
+  const std::string key = distribution.WheelKey();
   const std::optional<store::EntryInfo> wheel = store.Find(store::Kind::kWheel, key);
   if (!wheel.has_value()) {
     throw base::Error(base::Fault::kBug, "installing a wheel").Because("it was not fetched before");
@@ -190,7 +190,7 @@ std::string PackageKey(const Distribution& distribution, const std::string& pyth
   base::Sha256 hash;
   hash.AddField("package");
   hash.AddField(kPackageVersion);
-  hash.AddField(distribution.sha256.hex());
+  hash.AddField(distribution.WheelKey());
   hash.AddField(python_tag);
   hash.AddField(kEnvironmentPrefix);
   return hash.Finish().hex();

@@ -40,7 +40,7 @@ void CheckIndex(PinnedIndex& index) {
   while (index.url.ends_with('/')) index.url.pop_back();
   if (!IsFetchableUrl(index.url)) {
     RefuseIndex(index, "its URL is no plain http or https URL",
-                "credentials in it would end up in logs and locks");
+                "credentials in it would end up in logs and locks; they belong into a netrc file");
   }
   for (std::string& package : index.packages) {
     if (!IsProjectName(package))

@@ -1,5 +1,6 @@
 #include "rootfs/resolve.h"
 
+#include <cctype>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -20,10 +21,11 @@ constexpr size_t kPackageLimit = 5000;
       .Hint(std::move(hint));
 }
 
-void CheckUrl(std::string_view what, const std::string& url) {
+void CheckIndexUrl(const std::string& url) {
   const bool web = url.starts_with("https://") || url.starts_with("http://");
   if (web && url.find('@') == url.npos && url.find_first_of(" \t\n\r\"") == url.npos) return;
-  throw base::Error(base::Fault::kInvalid, fmt::format("using {} `{}`", what, base::Printable(url)))
+  throw base::Error(base::Fault::kInvalid,
+                    fmt::format("using package index `{}`", base::Printable(url)))
       .Because("it is not a plain http or https URL without credentials");
 }
 
@@ -189,7 +191,7 @@ std::string PinsText(const ResolveRequest& request) {
   std::string sources;
   std::string indexes;
   for (const PinnedIndex& index : request.set.indexes) {
-    CheckUrl("package index", index.url);
+    CheckIndexUrl(index.url);
     indexes += fmt::format("[[tool.uv.index]]\nname = \"{}\"\nurl = \"{}\"\nexplicit = true\n",
                            index.name, index.url);
     for (const std::string& package : index.packages) {
@@ -207,6 +209,19 @@ std::string PinsText(const ResolveRequest& request) {
       wanted, sources, indexes);
 }
 
+// "only light==9.0 is available and all versions of vision depend on light<2": `light`, `vision`.
+bool IsSpokenOf(const std::string& name, std::string_view cause) {
+  const auto is_part = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
+  };
+  for (size_t at = cause.find(name); at != cause.npos; at = cause.find(name, at + 1)) {
+    const size_t end = at + name.size();
+    if ((at == 0 || !is_part(cause[at - 1])) && (end == cause.size() || !is_part(cause[end])))
+      return true;
+  }
+  return false;
+}
+
 std::set<std::string> PinnedNames(const RequirementSet& set) {
   std::set<std::string> names;
   for (const PinnedIndex& index : set.indexes)
@@ -221,8 +236,7 @@ std::set<std::string> PinnedNames(const RequirementSet& set) {
 }  // namespace
 
 ResolveCommand MakeResolveCommand(const ResolveRequest& request) {
-  CheckUrl("package index", request.index);
-  if (!request.proxy.empty()) CheckUrl("proxy", request.proxy);
+  CheckIndexUrl(request.index);
   ResolveCommand command;
   command.argv = {"/env/bin/uv", "pip",           "compile",       "-",
                   "--no-config", "--only-binary", ":all:",         "--format",
@@ -233,15 +247,9 @@ ResolveCommand MakeResolveCommand(const ResolveRequest& request) {
                          {"HOME", "/tmp/home"},
                          {"UV_NO_CONFIG", "1"},
                          {"UV_PYTHON_DOWNLOADS", "never"},
-                         {"UV_HTTP_TIMEOUT", std::to_string(request.timeout_seconds)},
+                         {"UV_HTTP_TIMEOUT", "900"},
                          {"UV_HTTP_RETRIES", "2"},
                          {"UV_KEYRING_PROVIDER", "disabled"}};
-  if (!request.ca_bundle.empty())
-    command.environment.emplace_back("SSL_CERT_FILE", request.ca_bundle);
-  if (!request.proxy.empty()) {
-    command.environment.emplace_back("ALL_PROXY", request.proxy);
-    command.environment.emplace_back("NO_PROXY", request.no_proxy);
-  }
   for (const Requirement& requirement : request.set.requirements)
     command.input += LineFor(requirement, request.wheels) + "\n";
   std::string constraints;
@@ -318,9 +326,12 @@ std::set<std::string> PinnedAmong(const RequirementSet& set, const Lock& lock) {
 std::set<std::string> PinnedAmong(const RequirementSet& set, std::string_view stderr_text) {
   const std::vector<std::string> causes = ReadUvMessage(stderr_text).causes;
   if (causes.empty()) return {};
-  const std::string name = UnknownPackage(causes.back());
-  if (!PinnedNames(set).contains(name)) return {};
-  return {name};
+  const std::set<std::string> names = PinnedNames(set);
+  std::set<std::string> among;
+  for (const std::string& name : names) {
+    if (IsSpokenOf(name, causes.back())) among.insert(name);
+  }
+  return among;
 }
 
 base::Error ExplainResolveFailure(std::string_view stderr_text) {

@@ -2,9 +2,10 @@
 // for.
 //
 // This module says what to run and reads what came of it; the engine runs it: the image as root,
-// the uv tool's tree read-only at /env, a cache directory writable at /out, the host's network. The
-// cache belongs to one interpreter identity: uv keeps facts about an interpreter by its path and
-// time stamp, which two images may share.
+// the uv tool's tree read-only at /env, a cache directory writable at /out, no network but the gate
+// to the indexes (index_gate.h), whose addresses stand in the request. The cache belongs to one
+// interpreter identity: uv keeps facts about an interpreter by its path and time stamp, which two
+// images may share.
 #pragma once
 
 #include <cstdint>
@@ -29,15 +30,10 @@ struct ResolveRequest {
   // Where the wheels that requirements name themselves are inside the sandbox, by sha256.
   std::map<base::Digest, std::string> wheels = {};
   std::string python = {};  // the interpreter's path inside the image
-  std::string index = {};   // URL of the index of all that no other is named for; no credentials
+  std::string index = {};   // URL of the index of all that no other is named for
   // Packages of the set's indexes that others bring along: uv looks for them there only when they
   // are asked for by name.
   std::set<std::string> pinned = {};
-  std::string ca_bundle =
-      {};                  // path inside the sandbox of a PEM file; empty: the roots built into uv
-  std::string proxy = {};  // URL; empty: none
-  std::string no_proxy = {};      // comma-separated hosts
-  unsigned timeout_seconds = 20;  // how long a server may be silent
 };
 
 struct ResolveCommand {
@@ -50,7 +46,7 @@ struct ResolveCommand {
 
 constexpr const char* kResolveInside = "/rundlet/in";
 
-// Throws base::Error (kInvalid) when the index or the proxy is no plain http or https URL.
+// Throws base::Error (kInvalid) when an index is no plain http or https URL.
 ResolveCommand MakeResolveCommand(const ResolveRequest& request);
 
 // Which wheels a resolution may end with.
@@ -72,8 +68,8 @@ Lock ReadLockDocument(std::string_view document, const WheelChoice& choice);
 // What uv warned of on its standard error, in our words: releases that were yanked.
 std::vector<std::string> ReadResolveWarnings(std::string_view stderr_text);
 
-// Of the set's pinned packages: those that a lock holds, or the one that uv looked for in vain,
-// without knowing that they come from an index of their own.
+// Of the set's pinned packages: those that a lock holds, or that uv found to be missing or in
+// contradiction, without knowing that they come from an index of their own.
 std::set<std::string> PinnedAmong(const RequirementSet& set, const Lock& lock);
 std::set<std::string> PinnedAmong(const RequirementSet& set, std::string_view stderr_text);
 

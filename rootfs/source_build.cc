@@ -1,7 +1,6 @@
 #include "rootfs/source_build.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -57,20 +56,26 @@ bool IsArchiveName(const std::string& name) {
 
 }  // namespace
 
-SourceArchive FindSource(WorkerClient& workers, const std::string& index, const std::string& name,
+SourceArchive FindSource(WorkerClient& workers, const IndexAccess& index, const std::string& name,
                          const std::string& version, const NetworkSettings& network,
                          const base::CancelToken* cancel) {
   WorkerJob job;
   job.command = "find-in-index";
-  job.request = nlohmann::json({{"index", index}, {"project", name}, {"source", version}}).dump();
+  job.request =
+      nlohmann::json({{"index", index.login.url}, {"project", name}, {"source", version}}).dump();
   AddNetwork(network, job);
   const nlohmann::json answer = nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
   if (!answer.is_object() || !answer.contains("file") || !answer["file"].is_object()) {
     throw base::Error(base::Fault::kInvalid,
                       fmt::format("looking for the source archive of `{} {}`", name, version))
-        .Because(fmt::format("`{}` offers none with a sha256", UrlHost(index)));
+        .Because(fmt::format("`{}` offers none with a sha256", UrlHost(index.login.url)));
   }
-  SourceArchive archive{.name = name, .version = version, .filename = {}, .url = {}, .sha256 = {}};
+  SourceArchive archive{.name = name,
+                        .version = version,
+                        .filename = {},
+                        .url = {},
+                        .sha256 = {},
+                        .realm = index.realm()};
   try {
     const nlohmann::json& file = answer["file"];
     file.at("filename").get_to(archive.filename);
@@ -95,27 +100,12 @@ store::Staging FetchSource(store::Store& store, WorkerClient& workers, const Sou
   {
     const base::UniqueFd file =
         base::OpenAt(staging.tree(), archive.filename, O_RDWR | O_CREAT | O_EXCL, 0644);
-    WorkerJob job;
-    job.command = "fetch";
-    job.request =
-        nlohmann::json(
-            {{"items",
-              {{{"url", archive.url}, {"size", archive.size}, {"sha256", archive.sha256.hex()}}}}})
-            .dump();
-    job.files = {file.get()};
-    AddNetwork(network, job);
-    const nlohmann::json answer =
-        nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
-    Distribution told;
-    told.name = archive.name;
-    told.version = archive.version;
-    told.url = archive.url;
-    ThrowFetchFailure(answer, told);
-    if (lseek(file.get(), 0, SEEK_SET) < 0) base::ThrowErrno("reading `{}`", archive.filename);
-    if (base::DigestOfFile(file.get()) != archive.sha256) {
-      throw base::Error(base::Fault::kInvalid, fmt::format("fetching `{}`", archive.Label()))
-          .Because("it has other bytes than the index says");
-    }
+    FetchFile(workers,
+              {.label = archive.Label(),
+               .url = archive.url,
+               .size = archive.size,
+               .sha256 = archive.sha256},
+              file.get(), network, cancel);
   }
   store::Normalise(staging.tree());
   return staging;
@@ -172,9 +162,10 @@ base::Digest BuildKey(const SourceArchive& archive, const Lock& requirements,
   hash.AddField(interpreter.identity.hex());
   hash.AddField(image.hex());
   hash.AddField(machine);
+  if (archive.realm.has_value()) hash.AddField(archive.realm->digest.hex());
   for (const Distribution& one : requirements.distributions) {
     hash.AddField(one.name);
-    hash.AddField(one.sha256.hex());
+    hash.AddField(one.WheelKey());
   }
   return hash.Finish();
 }
@@ -189,7 +180,7 @@ NamedWheel KeepBuilt(store::Store& store, const SourceArchive& archive, const st
                              base::Printable(filename)));
   }
   const base::UniqueFd file = base::MemoryFile("wheel", bytes);
-  return TakeWheel(store, file.get(), filename);
+  return TakeWheel(store, file.get(), filename, archive.realm);
 }
 
 }  // namespace rundlet::rootfs

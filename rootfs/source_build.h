@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,14 +25,15 @@ struct SourceArchive {
   std::string filename;  // "docopt-0.6.2.tar.gz"
   std::string url;
   base::Digest sha256;
-  uint64_t size = 0;  // 0: not said
+  uint64_t size = 0;                // 0: not said
+  std::optional<Realm> realm = {};  // of its index, and so of what is made of it
 
   std::string Label() const { return name + " " + version; }
 };
 
 // Of one release in an index. Throws base::Error (kInvalid) when it has none; (kHost) for the
 // network.
-SourceArchive FindSource(WorkerClient& workers, const std::string& index, const std::string& name,
+SourceArchive FindSource(WorkerClient& workers, const IndexAccess& index, const std::string& name,
                          const std::string& version, const NetworkSettings& network,
                          const base::CancelToken* cancel);
 

@@ -76,6 +76,8 @@ HttpSettings ReadHttpSettings(const nlohmann::json& request) {
   settings.no_proxy = request.value("no_proxy", std::vector<std::string>());
   settings.private_hosts = request.value("private_hosts", std::vector<std::string>());
   settings.timeout_seconds = request.at("timeout_seconds");
+  for (const nlohmann::json& login : request.value("logins", nlohmann::json::array()))
+    settings.logins.push_back({login.at(0), login.at(1), login.at(2)});
   if (request.contains("ca_bundle") && !request["ca_bundle"].is_null()) {
     settings.ca_bundle = ReadBundle(request["ca_bundle"]);
   }
@@ -84,7 +86,7 @@ HttpSettings ReadHttpSettings(const nlohmann::json& request) {
 
 // Request: {"items": [{"url", "size", "sha256" (empty: not known)}, ...]} and the fields of
 // ReadHttpSettings; file i receives item i. Answer: {"items": [{"ok": true, "bytes"} | {"ok":
-// false, "fault", "cause"},
+// false, "fault", "status", "cause"},
 // ...]}.
 nlohmann::json Fetch(const nlohmann::json& request) {
   const HttpSettings settings = ReadHttpSettings(request);
@@ -111,8 +113,10 @@ nlohmann::json Fetch(const nlohmann::json& request) {
     }
     const base::Fault fault =
         target.failure()->host_fault ? base::Fault::kHost : base::Fault::kInvalid;
-    items.push_back(
-        {{"ok", false}, {"fault", static_cast<int>(fault)}, {"cause", target.failure()->cause}});
+    items.push_back({{"ok", false},
+                     {"fault", static_cast<int>(fault)},
+                     {"status", target.failure()->status},
+                     {"cause", target.failure()->cause}});
   }
   return {{"items", std::move(items)}};
 }

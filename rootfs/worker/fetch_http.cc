@@ -3,10 +3,12 @@
 #include <curl/curl.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <deque>
 #include <list>
+#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -25,6 +27,10 @@ constexpr uint64_t kDiscardLimit = uint64_t{1} << 20;  // of an answer that is n
 constexpr int64_t kLongestWait = 30;                   // seconds a server may ask us to wait
 constexpr size_t kChallenges = 8;
 constexpr size_t kHeaderLimit = 8192;  // of a value that is kept
+
+// What says how long an answer is good for, and that parts of a file can be had.
+constexpr std::array<std::string_view, 6> kPassedOn = {"etag", "last-modified", "cache-control",
+                                                       "age",  "date",          "accept-ranges"};
 
 struct EasyCloser {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
@@ -56,6 +62,7 @@ struct Answer {
   std::string content_type;
   std::string etag;
   std::vector<std::string> challenges;
+  HttpHeaders headers;
   std::optional<int64_t> retry_after;   // seconds
   std::optional<uint64_t> range_start;  // of Content-Range
   std::optional<uint64_t> range_total;
@@ -88,8 +95,11 @@ std::optional<int64_t> ParseRetryAfter(const std::string& value) {
 // One request, through its redirects and retries.
 class Transfer {
  public:
-  Transfer(const HttpSettings& settings, const HttpRequest& request)
-      : settings_(settings), request_(request), url_(request.url), easy_(curl_easy_init()) {
+  Transfer(const HttpSettings& settings, HttpRequest request)
+      : settings_(settings),
+        request_(std::move(request)),
+        url_(request_.url),
+        easy_(curl_easy_init()) {
     if (easy_ == nullptr) {
       throw base::Error(base::Fault::kHost, "starting a download").Because("out of memory");
     }
@@ -121,7 +131,7 @@ class Transfer {
     curl_easy_getinfo(easy(), CURLINFO_RESPONSE_CODE, &status);
     if (refusal_.has_value()) return Fail({*refusal_, false, refusal_is_host_});
     if (status >= 300 && status < 400 && !answer_.location.empty()) return Redirect();
-    if (status == 416 && offset_ != 0) {
+    if (status == 416 && offset_ != 0 && !request_.range.has_value()) {
       from_start_ = true;
       return Retry({"the server cannot resume the download", true});
     }
@@ -156,6 +166,10 @@ class Transfer {
     if (offset_ != 0 && !etag_.empty()) {
       headers_.reset(curl_slist_append(headers_.release(), ("If-Range: " + etag_).c_str()));
     }
+    if (!request_.unless.empty()) {
+      headers_.reset(
+          curl_slist_append(headers_.release(), ("If-None-Match: " + request_.unless).c_str()));
+    }
     Set(CURLOPT_HTTPHEADER, headers_.get());
     SetCredentials();
     if (!request_.form.empty()) Set(CURLOPT_POSTFIELDS, request_.form.c_str());
@@ -176,6 +190,13 @@ class Transfer {
     }
     // Not CURLOPT_RESUME_FROM: with that, curl fails when a server sends the whole instead.
     if (offset_ != 0) Set(CURLOPT_RANGE, fmt::format("{}-", offset_).c_str());
+    if (request_.range.has_value()) {
+      offset_ = request_.range->first;
+      Set(CURLOPT_RANGE, fmt::format("{}-{}", offset_, request_.range->last).c_str());
+    }
+    if (request_.method == HttpMethod::kHead) Set(CURLOPT_NOBODY, 1L);
+    if (request_.text) Set(CURLOPT_ACCEPT_ENCODING, "gzip");
+    if (settings_.share_connections) Set(CURLOPT_PIPEWAIT, 1L);
     Set(CURLOPT_HEADERFUNCTION, &Transfer::OnHeader);
     Set(CURLOPT_HEADERDATA, static_cast<void*>(this));
     Set(CURLOPT_WRITEFUNCTION, &Transfer::OnBody);
@@ -194,7 +215,18 @@ class Transfer {
     } else if (!request_.token.empty()) {
       Set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BEARER));
       Set(CURLOPT_XOAUTH2_BEARER, request_.token.c_str());
+    } else if (const HttpLogin* login = FindLogin()) {
+      Set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+      Set(CURLOPT_USERNAME, login->user.c_str());
+      Set(CURLOPT_PASSWORD, login->password.c_str());
     }
+  }
+
+  const HttpLogin* FindLogin() const {
+    for (const HttpLogin& login : settings_.logins) {
+      if (IsSameOrigin(login.url, url_)) return &login;
+    }
+    return nullptr;
   }
 
   bool Refused(std::string cause) { return Fail({std::move(cause), false, false}); }
@@ -249,7 +281,7 @@ class Transfer {
                         : status == 429                  ? " (too many requests)"
                                                          : "";
     return Retry({fmt::format("`{}` answers {}{}", host_, status, words), again, true, status,
-                  answer_.challenges});
+                  answer_.challenges, answer_.headers});
   }
 
   std::string CurlCause(CURLcode code) const {
@@ -282,8 +314,8 @@ class Transfer {
       // A weak tag says nothing about bytes.
       etag_ = answer_.etag.starts_with('"') ? answer_.etag : "";
       const std::optional<uint64_t> total = part ? answer_.range_total : answer_.length;
-      refusal_ = request_.target->Begin(
-          {part ? offset_ : 0, total.value_or(0), url_, answer_.content_type});
+      refusal_ = request_.target->Begin({part ? offset_ : 0, total.value_or(0), url_,
+                                         answer_.content_type, part, answer_.headers});
     }
     if (!refusal_.has_value() && !piece.empty()) refusal_ = request_.target->Take(piece);
     return !refusal_.has_value();
@@ -316,6 +348,8 @@ class Transfer {
     if (name == "www-authenticate" && answer_.challenges.size() < kChallenges) {
       answer_.challenges.emplace_back(value);
     }
+    if (std::find(kPassedOn.begin(), kPassedOn.end(), name) != kPassedOn.end())
+      answer_.headers.emplace_back(name, value);
     if (name == "content-length") answer_.length = Number(value);
     if (name == "content-range") ParseContentRange(value, answer_);
   }
@@ -357,7 +391,7 @@ class Transfer {
   }
 
   const HttpSettings& settings_;
-  const HttpRequest& request_;
+  const HttpRequest request_;
   std::string url_;
   std::string host_;
   std::unique_ptr<CURL, EasyCloser> easy_;
@@ -375,34 +409,69 @@ class Transfer {
   int64_t not_before_ = 0;
 };
 
+void StartCurl() {
+  static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (ready != CURLE_OK)
+    throw base::Error(base::Fault::kHost, "starting curl").Because(curl_easy_strerror(ready));
+}
+
+}  // namespace
+
 // Runs transfers, a few at a time.
-class Queue {
+class HttpClient::Queue {
  public:
-  Queue(const HttpSettings& settings, const std::vector<HttpRequest>& requests)
-      : settings_(settings), multi_(curl_multi_init()) {
-    for (const HttpRequest& request : requests)
-      waiting_.push_back(std::make_unique<Transfer>(settings, request));
-  }
+  explicit Queue(const HttpSettings& settings) : settings_(settings), multi_(curl_multi_init()) {}
   ~Queue() {
     for (const auto& transfer : running_) curl_multi_remove_handle(multi_.get(), transfer->easy());
   }
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
 
+  void Add(HttpRequest request) {
+    auto transfer = std::make_unique<Transfer>(settings_, std::move(request));
+    {
+      const std::scoped_lock lock(mutex_);
+      added_.push_back(std::move(transfer));
+    }
+    Check(curl_multi_wakeup(multi_.get()));
+  }
+
   void Run() {
+    TakeAdded();
     while (!waiting_.empty() || !running_.empty()) {
-      const int wait_ms = StartSome();
-      int active = 0;
-      Check(curl_multi_perform(multi_.get(), &active));
-      Collect();
-      if (!running_.empty() || wait_ms > 0) {
-        Check(curl_multi_poll(multi_.get(), nullptr, 0,
-                              wait_ms > 0 ? std::min(wait_ms, 1000) : 1000, nullptr));
-      }
+      const int wait_ms = Advance();
+      if (!running_.empty() || wait_ms > 0) Wait(wait_ms);
+    }
+  }
+
+  [[noreturn]] void Serve() {
+    while (true) {
+      TakeAdded();
+      Wait(Advance());
     }
   }
 
  private:
+  void TakeAdded() {
+    const std::scoped_lock lock(mutex_);
+    for (auto& transfer : added_) waiting_.push_back(std::move(transfer));
+    added_.clear();
+  }
+
+  // Returns what StartSome does.
+  int Advance() {
+    const int wait_ms = StartSome();
+    int active = 0;
+    Check(curl_multi_perform(multi_.get(), &active));
+    Collect();
+    return wait_ms;
+  }
+
+  void Wait(int wait_ms) {
+    const int longest = wait_ms > 0 ? std::min(wait_ms, 1000) : 1000;
+    Check(curl_multi_poll(multi_.get(), nullptr, 0, longest, nullptr));
+  }
+
   static void Check(CURLMcode code) {
     if (code == CURLM_OK) return;
     throw base::Error(base::Fault::kHost, "downloading").Because(curl_multi_strerror(code));
@@ -449,15 +518,23 @@ class Queue {
   std::unique_ptr<CURLM, MultiCloser> multi_;
   std::deque<std::unique_ptr<Transfer>> waiting_;
   std::list<std::unique_ptr<Transfer>> running_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Transfer>> added_;  // guarded by it
 };
 
-}  // namespace
+HttpClient::HttpClient(const HttpSettings& settings) {
+  StartCurl();
+  queue_ = std::make_unique<Queue>(settings);
+}
+HttpClient::~HttpClient() = default;
+void HttpClient::Add(HttpRequest request) { queue_->Add(std::move(request)); }
+void HttpClient::Run() { queue_->Run(); }
+void HttpClient::Serve() { queue_->Serve(); }
 
 void RunHttp(const HttpSettings& settings, const std::vector<HttpRequest>& requests) {
-  static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (ready != CURLE_OK)
-    throw base::Error(base::Fault::kHost, "starting curl").Because(curl_easy_strerror(ready));
-  Queue(settings, requests).Run();
+  HttpClient client(settings);
+  for (const HttpRequest& request : requests) client.Add(request);
+  client.Run();
 }
 
 }  // namespace rundlet::rootfs::worker

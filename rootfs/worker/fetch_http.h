@@ -14,15 +14,28 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace rundlet::rootfs::worker {
+
+// Basic credentials for one scheme, host and port.
+struct HttpLogin {
+  std::string url;  // any there
+  std::string user;
+  std::string password;
+};
+
+// Headers of an answer that whoever passes it on passes on too, by their lower-case names.
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
 struct HttpSettings {
   std::string ca_bundle;  // PEM text; empty: curl's own default
   std::string proxy;      // for both schemes; empty: none. Environment variables are ignored
   std::vector<std::string> no_proxy;       // hosts and domains reached without it, or "*"
   std::vector<std::string> private_hosts;  // may resolve to addresses of this host or its network
+  std::vector<HttpLogin> logins;           // for requests that bring none of their own
+  bool share_connections = false;          // one for all requests, where the server can
   int connections = 8;
   int retries = 3;           // one after another that bring nothing new
   int first_wait_ms = 500;   // doubled at each retry
@@ -38,6 +51,7 @@ struct HttpFailure {
   bool host_fault = true;  // network or server; else the request itself is refused
   long status = 0;         // of the answer that ended it, when there was one
   std::vector<std::string> challenges = {};  // its WWW-Authenticate headers
+  HttpHeaders headers = {};                  // those that are passed on
 };
 
 // What is told to whoever wants the bytes. A body may come in several answers (redirect bodies are
@@ -53,12 +67,21 @@ class HttpTarget {
     uint64_t total = 0;   // length of the whole; 0: not told
     std::string url;      // where it comes from, after redirects
     std::string content_type;
+    bool part = false;    // of what was asked for in part
+    HttpHeaders headers;  // those that are passed on
   };
   virtual std::optional<std::string> Begin(const Start& start) = 0;
   virtual std::optional<std::string> Take(std::span<const std::byte> piece) = 0;
   // After the last byte; a failure returned here may ask to try again.
   virtual std::optional<HttpFailure> Complete() = 0;
   virtual void Failed(const HttpFailure& failure) = 0;  // final
+};
+
+enum class HttpMethod { kGet, kHead };
+// Bytes of a file, the last one included.
+struct HttpRange {
+  uint64_t first = 0;
+  uint64_t last = 0;
 };
 
 struct HttpRequest {
@@ -70,9 +93,35 @@ struct HttpRequest {
   std::string password = {};
   std::string token = {};
   std::string form = {};  // not empty: POSTed, as a form
+  HttpMethod method = HttpMethod::kGet;
+  std::optional<HttpRange> range = {};  // its target resumes nothing
+  // The tag of what is there already: 304 is a failure then.
+  std::string unless = {};
+  // Text: may come compressed.
+  bool text = false;
 };
 
 // Runs all to their end.
 void RunHttp(const HttpSettings& settings, const std::vector<HttpRequest>& requests);
+
+// As RunHttp, for requests that come one after the other, over the same connections.
+class HttpClient {
+ public:
+  explicit HttpClient(const HttpSettings& settings);  // borrowed
+  ~HttpClient();
+  HttpClient(const HttpClient&) = delete;
+  HttpClient& operator=(const HttpClient&) = delete;
+
+  // From any thread. The target is told from the thread that serves.
+  void Add(HttpRequest request);
+  // Until all that was added is done.
+  void Run();
+  // Never returns: what is added later is served too.
+  [[noreturn]] void Serve();
+
+ private:
+  class Queue;
+  std::unique_ptr<Queue> queue_;
+};
 
 }  // namespace rundlet::rootfs::worker

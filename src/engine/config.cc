@@ -18,7 +18,7 @@ constexpr const char* kPublicIndex = "https://pypi.org/simple";
 constexpr std::array kHostBundles = {"/etc/ssl/certs/ca-certificates.crt",
                                      "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"};
 
-constexpr unsigned kLongestSeconds = 24 * 3600;
+constexpr uint32_t kLongestSeconds = 24 * 3600;
 
 std::string Variable(std::initializer_list<const char*> names) {
   for (const char* name : names) {
@@ -41,16 +41,19 @@ std::string HostBundle() {
   return kHostBundles.front();
 }
 
-// A number of seconds up to a day; the default when the variable is not set.
-unsigned Seconds(const char* name, unsigned default_seconds) {
-  const std::string text = Variable({name});
-  if (text.empty()) return default_seconds;
-  unsigned seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  if (whole && seconds > 0 && seconds <= kLongestSeconds) return seconds;
+uint32_t Number(const char* name, const std::string& text, uint32_t least, const char* unit) {
+  uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size() && number >= least) return number;
   throw base::Error(base::Fault::kInvalid, fmt::format("reading {} `{}`", name, text))
-      .Because(fmt::format("it is not a number of seconds from 1 to {}", kLongestSeconds));
+      .Because(fmt::format("it is not a number of {}", unit));
+}
+
+uint32_t Seconds(const char* name, const std::string& text) {
+  const uint32_t seconds = Number(name, text, 1, "seconds");
+  if (seconds <= kLongestSeconds) return seconds;
+  throw base::Error(base::Fault::kInvalid, fmt::format("reading {} `{}`", name, text))
+      .Because(fmt::format("at most {} seconds can be waited", kLongestSeconds));
 }
 
 unsigned UsableCores() {
@@ -76,7 +79,8 @@ Config ConfigFromEnvironment() {
   }
   if (config.index_url.find('@') != std::string::npos) {
     throw base::Error(base::Fault::kInvalid, "using the package index of RUNDLET_INDEX")
-        .Because("credentials in its URL would end up in logs and locks");
+        .Because("credentials in its URL would end up in logs and locks")
+        .Hint("they belong into a netrc file (NETRC, or ~/.netrc)");
   }
   config.ca_bundle = Variable({"RUNDLET_CA_BUNDLE", "SSL_CERT_FILE"});
   if (config.ca_bundle.empty()) config.ca_bundle = HostBundle();
@@ -84,10 +88,17 @@ Config ConfigFromEnvironment() {
   config.proxy_https = Variable({"https_proxy", "HTTPS_PROXY"});
   config.no_proxy = Variable({"no_proxy", "NO_PROXY"});
   config.private_hosts = Variable({"RUNDLET_PRIVATE_HOSTS"});
+  config.netrc = Variable({"NETRC"});
+  if (const std::string home = Variable({"HOME"}); config.netrc.empty() && !home.empty())
+    config.netrc = home + "/.netrc";
   config.mirrors = rootfs::ParseMirrors(Variable({"RUNDLET_MIRRORS"}));
   config.offline = !Variable({"RUNDLET_OFFLINE"}).empty();
-  config.network_timeout = Seconds("RUNDLET_NETWORK_TIMEOUT", config.network_timeout);
-  config.build_timeout = Seconds("RUNDLET_BUILD_TIMEOUT", config.build_timeout);
+  if (const std::string text = Variable({"RUNDLET_NETWORK_TIMEOUT"}); !text.empty())
+    config.network_timeout = Seconds("RUNDLET_NETWORK_TIMEOUT", text);
+  if (const std::string text = Variable({"RUNDLET_BUILD_TIMEOUT"}); !text.empty())
+    config.build_timeout = Seconds("RUNDLET_BUILD_TIMEOUT", text);
+  if (const std::string text = Variable({"RUNDLET_KEPT_INPUTS"}); !text.empty())
+    config.kept_inputs = uint64_t{Number("RUNDLET_KEPT_INPUTS", text, 0, "MiB")} << 20;
   config.cores = UsableCores();
   return config;
 }

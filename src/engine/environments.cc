@@ -10,6 +10,7 @@
 #include "engine/capture.h"
 #include "engine/environment_check.h"
 #include "engine/image_sandbox.h"
+#include "engine/index_access.h"
 #include "engine/jobs.h"
 #include "engine/network.h"
 #include "rootfs/bytecode.h"
@@ -101,7 +102,7 @@ ReadyEnvironment Stack(Engine& engine, const rootfs::Image& image, const rootfs:
 }  // namespace
 
 bool IsFetched(Engine& engine, const Distribution& distribution) {
-  return engine.store().Find(Kind::kWheel, distribution.sha256.hex()).has_value();
+  return engine.store().Find(Kind::kWheel, distribution.WheelKey()).has_value();
 }
 
 bool IsInstalled(Engine& engine, const Distribution& distribution,
@@ -116,8 +117,10 @@ void FetchOne(Engine& engine, const Distribution& distribution, EventBus& events
               const base::CancelToken* cancel) {
   const std::string task = fmt::format("fetch {}", distribution.Label());
   Report(events, task, "fetch", [&](Event& finished) {
-    const Network network(engine.config(), engine.config().index_url);
-    const store::Lease lease = engine.store().Use(Kind::kWheel, distribution.sha256.hex());
+    Network network(engine.config(), engine.config().index_url);
+    if (distribution.realm.has_value())
+      network.Present(AccessTo(engine, distribution.realm->index).login);
+    const store::Lease lease = engine.store().Use(Kind::kWheel, distribution.WheelKey());
     rootfs::FetchWheels(
         engine.store(), engine.workers(), {distribution}, network.settings(),
         [&](const rootfs::WorkerProgress& progress) {

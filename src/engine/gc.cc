@@ -135,7 +135,7 @@ class Owners {
     }
     const std::string owner = fmt::format("lock {}", path.substr(6, 12));
     for (const rootfs::Distribution& distribution : lock.distributions) {
-      Add(Kind::kWheel, distribution.sha256.hex(), owner);
+      Add(Kind::kWheel, distribution.WheelKey(), owner);
       for (const rootfs::Interpreter& interpreter : interpreters) {
         const std::string package = rootfs::PackageKey(distribution, interpreter.tag);
         Add(Kind::kPackage, package, owner);
@@ -276,7 +276,8 @@ std::vector<GcItem> CollectGarbage(Engine& engine, const GcRequest& request,
   const Expiry expiry(request.unused_for);
   std::vector<GcItem> items;
   CollectExpired(store, "locks", "(unused lock)", expiry, mode, items);
-  CollectExpired(store, "cache/uv", "(unused cache)", expiry, mode, items);
+  for (const char* folder : {"cache/uv", "cache/builds", "cache/reader", "cache/toml"})
+    CollectExpired(store, folder, "(unused cache)", expiry, mode, items);
   Owners owners(store, expiry);
   for (const Kind kind : kKinds) {
     std::vector<store::EntryInfo> entries = store.List(kind);

@@ -1,6 +1,7 @@
 #include "engine/kept_document.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/fs.h"
 
@@ -17,6 +18,7 @@ KeptDocument::KeptDocument(Engine& engine, const std::string& folder, const base
 std::optional<std::string> KeptDocument::Find() const {
   const auto file = base::TryOpenAt(state_, path_, O_RDONLY);
   if (!file.has_value()) return std::nullopt;
+  futimens(file->get(), nullptr);  // for gc, by age; nothing depends on it
   return base::ReadFd(file->get(), kKeptLimit, path_);
 }
 

@@ -1,5 +1,5 @@
 // A document kept below cache/ under the digest of what it was made from. Losing it costs work
-// only.
+// only; gc takes what was not used for long.
 #pragma once
 
 #include <optional>

@@ -12,13 +12,21 @@ namespace rundlet::engine {
 Network::Network(const Config& config, const std::string& url)
     : bundle_(open(config.ca_bundle.c_str(), O_RDONLY | O_CLOEXEC)) {
   settings_.ca_bundle = bundle_.get();
-  settings_.proxy = url.starts_with("https://") ? config.proxy_https : config.proxy_http;
+  settings_.proxy = ProxyFor(config, url);
   for (const std::string& host : base::Split(config.no_proxy, ',')) {
     if (!base::Trim(host).empty()) settings_.no_proxy.emplace_back(base::Trim(host));
   }
   settings_.timeout_seconds = config.network_timeout;
   settings_.private_hosts = PrivateHosts(config);
   settings_.private_hosts.push_back(rootfs::UrlHost(url));
+}
+
+void Network::Present(const rootfs::IndexLogin& login) {
+  if (!login.user.empty()) settings_.logins.push_back(login);
+}
+
+std::string ProxyFor(const Config& config, const std::string& url) {
+  return url.starts_with("https://") ? config.proxy_https : config.proxy_http;
 }
 
 std::vector<std::string> PrivateHosts(const Config& config) {

@@ -14,8 +14,8 @@
 #include "base/text.h"
 #include "engine/capture.h"
 #include "engine/environments.h"
-#include "engine/host_files.h"
 #include "engine/image_sandbox.h"
+#include "engine/index_access.h"
 #include "engine/network.h"
 #include "engine/source_builds.h"
 #include "rootfs/named_wheel.h"
@@ -96,34 +96,44 @@ struct UvOutput {
   bool succeeded = false;
   std::string lock;
   std::string talk;
+  std::optional<Error> refused;  // what an index answered
 };
 
 // What a run of uv sees beside the image.
 struct UvInputs {
   const store::EntryInfo* uv = nullptr;
   const NamedWheels* wheels = nullptr;
+  const IndexAccesses* indexes = nullptr;
 };
 
 std::string WheelFolder(size_t index) { return fmt::format("/rundlet/wheels/{}", index); }
 
-// uv in the image, with the host's network, as root of its own user namespace and without a
-// capability.
+// What uv keeps of pages belongs to whoever may see them.
+std::string CacheFolder(const rootfs::Image& image, const IndexAccesses& indexes) {
+  const std::vector<base::Digest> realms = indexes.realms();
+  if (realms.empty()) return "cache/uv/" + image.interpreter.identity.hex();
+  base::Sha256 hash;
+  hash.AddField(image.interpreter.identity.hex());
+  for (const base::Digest& realm : realms) hash.AddField(realm.hex());
+  return "cache/uv/" + hash.Finish().hex();
+}
+
+// uv in the image, with the gate to the indexes for a network, as root of its own user namespace
+// and without a capability.
 UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::ResolveCommand& command,
                const UvInputs& inputs, const base::CancelToken* cancel) {
-  const std::string cache = "cache/uv/" + image.interpreter.identity.hex();
+  const std::string cache = CacheFolder(image, *inputs.indexes);
   base::MakeDirs(engine.store().dir(), cache, 0700);
   NoteUse(engine, cache);
   const store::Staging files = engine.store().NewStaging();
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec();
-  HandedMounts handed;
-  AddNetworkFiles(handed, engine.config());
   auto& mounts = spec.mounts.mounts;
   mounts.push_back(
       {"/env", runtime::StorePath{store::Store::PathOf(store::Kind::kTool, inputs.uv->key)}});
   mounts.push_back({"/out", runtime::StorePath{cache, true, true}});
   for (size_t i = 0; i < inputs.wheels->distributions.size(); ++i) {
-    const std::string key = inputs.wheels->distributions[i].sha256.hex();
+    const std::string key = inputs.wheels->distributions[i].WheelKey();
     mounts.push_back(
         {WheelFolder(i), runtime::StorePath{store::Store::PathOf(store::Kind::kWheel, key)}});
   }
@@ -133,12 +143,11 @@ UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Resolve
   }
   if (!command.files.empty())
     mounts.push_back({rootfs::kResolveInside, runtime::StorePath{files.tree_path()}});
-  mounts.insert(mounts.end(), handed.mounts.begin(), handed.mounts.end());
   spec.argv = command.argv;
   spec.environment = command.environment;
   spec.uid = 0;
   spec.gid = 0;
-  spec.network = runtime::Network::kHost;
+  spec.network = runtime::Network::kProxied;
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
 
   const base::UniqueFd input = base::MemoryFile("requirements", command.input);
@@ -147,34 +156,39 @@ UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Resolve
   const auto keep = [&output](std::string_view line) {
     if (output.size() < kLockLimit) output.append(line).append("\n");
   };
-  const runtime::Outcome outcome =
-      RunCaptured(engine.launcher(),
-                  {.spec = &checked, .standard_input = input.get(), .mounts = handed.numbers()},
-                  {.standard_output = keep,
-                   .standard_error = [&](std::string_view line) { errors.AddLine(line); }},
-                  cancel);
+  const IndexGate gate(engine, *inputs.indexes);
+  std::optional<runtime::Sandbox> serving;
+  const runtime::Outcome outcome = RunCaptured(
+      engine.launcher(), {.spec = &checked, .standard_input = input.get()},
+      {.standard_output = keep,
+       .standard_error = [&](std::string_view line) { errors.AddLine(line); },
+       .started = [&](runtime::Sandbox& running) { serving.emplace(gate.Serve(running)); }},
+      cancel);
   const bool succeeded = outcome.end == runtime::Outcome::End::kExited && outcome.code == 0;
-  return {succeeded, std::move(output), errors.text()};
+  return {succeeded, rootfs::WithoutGate(output, gate.addresses()),
+          rootfs::WithoutGate(errors.text(), gate.addresses()), gate.Failure()};
 }
 
 // Where uv finds the named wheels, under the names they were first brought by.
 std::map<base::Digest, std::string> PathsInside(Engine& engine, const NamedWheels& named) {
   std::map<base::Digest, std::string> paths;
   for (size_t i = 0; i < named.distributions.size(); ++i) {
-    const base::Digest& digest = named.distributions[i].sha256;
-    const auto entry = engine.store().Find(store::Kind::kWheel, digest.hex());
+    const rootfs::Distribution& one = named.distributions[i];
+    const auto entry = engine.store().Find(store::Kind::kWheel, one.WheelKey());
     RUNDLET_CHECK(entry.has_value());  // under our lease
-    paths.emplace(digest, WheelFolder(i) + "/" + rootfs::WheelFile(*entry));
+    paths.emplace(one.sha256, WheelFolder(i) + "/" + rootfs::WheelFile(*entry));
   }
   return paths;
 }
 
 void BuildNamedWheels(Engine& engine, const rootfs::Image& image, rootfs::RequirementSet& set,
-                      NamedWheels& named, EventBus& events, const base::CancelToken* cancel) {
+                      const IndexAccesses& indexes, NamedWheels& named, EventBus& events,
+                      const base::CancelToken* cancel) {
   for (rootfs::Requirement& requirement : set.requirements) {
     const bool built = std::binary_search(set.built.begin(), set.built.end(), requirement.name);
     if (!built || requirement.sha256.has_value()) continue;
-    rootfs::NamedWheel wheel = BuildFromSource(engine, image, requirement, set, events, cancel);
+    rootfs::NamedWheel wheel = BuildFromSource(engine, image, requirement, set,
+                                               indexes.Of(requirement.name), events, cancel);
     requirement.sha256 = wheel.distribution.sha256;
     requirement.specifier.clear();
     named.Add(std::move(wheel));
@@ -191,32 +205,39 @@ bool LacksBuiltWheel(Engine& engine, const rootfs::Lock& lock, const rootfs::Req
       });
 }
 
+// Those have their realm from where they came from.
+bool IsNamed(const NamedWheels& named, const rootfs::Distribution& distribution) {
+  return std::any_of(named.distributions.begin(), named.distributions.end(),
+                     [&](const auto& one) { return one.sha256 == distribution.sha256; });
+}
+
 rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image, rootfs::RequirementSet set,
-                           NamedWheels named, EventBus& events, const base::CancelToken* cancel) {
+                           const IndexAccesses& indexes, NamedWheels named, EventBus& events,
+                           const base::CancelToken* cancel) {
   RequireNetwork(engine.config(), "asking the package index");
   const Network network(engine.config(), engine.config().index_url);
+  Network with_login(engine.config(), engine.config().index_url);
+  with_login.Present(indexes.all().front().login);
   const store::EntryInfo uv = rootfs::EnsureUv(
-      engine.store(), engine.workers(), engine.config().index_url, network.settings(), cancel);
+      engine.store(), engine.workers(), engine.config().index_url, with_login.settings(), cancel);
   const store::Lease lease = engine.store().Use(store::Kind::kTool, uv.key);
   FetchNamedWheels(engine, set, network.settings(), named, cancel);
-  BuildNamedWheels(engine, image, set, named, events, cancel);
+  BuildNamedWheels(engine, image, set, indexes, named, events, cancel);
   rootfs::ResolveRequest request = {
       .set = set,
       .wheels = PathsInside(engine, named),
       .python = image.interpreter.executable,
-      .index = engine.config().index_url,
-      .ca_bundle = kBundleInside,
-      .proxy = engine.config().proxy_https,
-      .no_proxy = engine.config().no_proxy,
-      .timeout_seconds = engine.config().network_timeout,
+      .index = rootfs::GateIndexUrl(rootfs::GateId(indexes.all().front().id)),
   };
+  for (size_t i = 0; i < set.indexes.size(); ++i)
+    request.set.indexes[i].url = rootfs::GateIndexUrl(rootfs::GateId(indexes.all()[i + 1].id));
   const rootfs::WheelChoice choice = {.named = named.distributions, .hashes = set.hashes};
   // uv takes a package from an index of its own only when it is asked for by name. Whatever pinned
   // package turns out to be part of the answer is asked for too, until none is left: each time at
   // least one more.
   while (true) {
     const UvOutput output = RunUv(engine, image, rootfs::MakeResolveCommand(request),
-                                  {.uv = &uv, .wheels = &named}, cancel);
+                                  {.uv = &uv, .wheels = &named, .indexes = &indexes}, cancel);
     rootfs::Lock lock;
     std::set<std::string> pinned;
     if (output.succeeded) {
@@ -228,7 +249,11 @@ rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image, rootfs::R
     const size_t before = request.pinned.size();
     request.pinned.merge(pinned);
     if (request.pinned.size() != before) continue;
-    if (!output.succeeded) throw rootfs::ExplainResolveFailure(output.talk);
+    if (!output.succeeded)
+      throw output.refused.value_or(rootfs::ExplainResolveFailure(output.talk));
+    for (rootfs::Distribution& one : lock.distributions) {
+      if (!IsNamed(named, one)) one.realm = indexes.Of(one.name).realm();
+    }
     lock.resolved_at = std::time(nullptr);
     lock.warnings = rootfs::ReadResolveWarnings(output.talk);
     return lock;
@@ -269,10 +294,12 @@ Resolution Resolve(Engine& engine, const rootfs::Image& image, const Requirement
   rootfs::RequirementSet set = requirements.set;
   NamedWheels named;
   TakeGivenWheels(engine, requirements.wheels, set, named);
+  const IndexAccesses indexes(engine, set);
   const base::Digest key = rootfs::LockInputsKey({.set = set,
                                                   .interpreter = image.interpreter,
                                                   .machine = Machine(),
-                                                  .index = engine.config().index_url});
+                                                  .index = engine.config().index_url,
+                                                  .realms = indexes.realms()});
   const std::string path = fmt::format("locks/{}.json", key.hex());
   Resolution resolution;
   std::optional<rootfs::Lock> kept;
@@ -284,7 +311,8 @@ Resolution Resolve(Engine& engine, const rootfs::Image& image, const Requirement
   } else {
     Report(events, label, "resolve", [&](Event& finished) {
       try {
-        resolution.lock = ResolveWithUv(engine, image, set, std::move(named), events, cancel);
+        resolution.lock =
+            ResolveWithUv(engine, image, set, indexes, std::move(named), events, cancel);
       } catch (base::Cancelled&) {
         throw;
       } catch (Error& error) {

@@ -1,9 +1,7 @@
 #include "engine/source_builds.h"
 
-#include <fcntl.h>
 #include <sys/utsname.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -15,6 +13,7 @@
 #include "engine/capture.h"
 #include "engine/environments.h"
 #include "engine/image_sandbox.h"
+#include "engine/kept_document.h"
 #include "engine/network.h"
 #include "engine/resolver.h"
 #include "engine/toml.h"
@@ -42,14 +41,6 @@ std::string PinnedVersion(const rootfs::Requirement& requirement) {
   throw Error(Fault::kInvalid, fmt::format("building `{}`", requirement.name))
       .Because("its version is not pinned")
       .Hint(fmt::format("require `{}==VERSION`", requirement.name));
-}
-
-std::string IndexFor(const Engine& engine, const rootfs::RequirementSet& set,
-                     const std::string& name) {
-  for (const rootfs::PinnedIndex& index : set.indexes) {
-    if (std::binary_search(index.packages.begin(), index.packages.end(), name)) return index.url;
-  }
-  return engine.config().index_url;
 }
 
 std::string ThisMachine() {
@@ -92,30 +83,26 @@ class SourceBuilder {
       lock = Require(all);
       ready = Ready(lock);
     }
-    const std::string kept = KeptPath(lock);
+    const KeptDocument kept = KeptFor(lock);
     if (auto there = FindKept(kept)) return *std::move(there);
     const BuildAnswer built = Run(rootfs::BuildMode::kBuild, system, &ready);
     rootfs::NamedWheel wheel =
         rootfs::KeepBuilt(engine_.store(), archive_, TextOf(built.head, "wheel"), built.wheel);
-    base::MakeDirs(engine_.store().dir(), "cache/builds", 0700);
-    base::ReplaceAt(engine_.store().dir(), kept, wheel.distribution.sha256.hex(), 0600,
-                    base::Durability::kNone);
+    kept.Keep(wheel.distribution.sha256.hex());
     return wheel;
   }
 
  private:
-  std::string KeptPath(const rootfs::Lock& lock) const {
-    const base::Digest key =
-        rootfs::BuildKey(archive_, lock, image_.interpreter, image_.manifest_digest, ThisMachine());
-    return "cache/builds/" + key.hex();
+  KeptDocument KeptFor(const rootfs::Lock& lock) const {
+    return {engine_, "builds",
+            rootfs::BuildKey(archive_, lock, image_.interpreter, image_.manifest_digest,
+                             ThisMachine())};
   }
 
-  std::optional<rootfs::NamedWheel> FindKept(const std::string& path) {
-    const auto file = base::TryOpenAt(engine_.store().dir(), path, O_RDONLY);
-    if (!file.has_value()) return std::nullopt;
-    const auto digest = base::Digest::Parse(base::ReadFd(file->get(), 128, path));
+  std::optional<rootfs::NamedWheel> FindKept(const KeptDocument& kept) {
+    const auto digest = base::Digest::Parse(kept.Find().value_or(""));
     if (!digest.has_value()) return std::nullopt;
-    return rootfs::FindWheel(engine_.store(), *digest);
+    return rootfs::FindWheel(engine_.store(), *digest, archive_.realm);
   }
 
   // Wheels of the same indexes, chosen as for anybody: nothing is built to build something.
@@ -223,15 +210,16 @@ class SourceBuilder {
 
 rootfs::NamedWheel BuildFromSource(Engine& engine, const rootfs::Image& image,
                                    const rootfs::Requirement& requirement,
-                                   const rootfs::RequirementSet& set, EventBus& events,
+                                   const rootfs::RequirementSet& set,
+                                   const rootfs::IndexAccess& index, EventBus& events,
                                    const base::CancelToken* cancel) {
   const std::string version = PinnedVersion(requirement);
   std::optional<rootfs::NamedWheel> wheel;
   Report(events, fmt::format("build {} {}", requirement.name, version), "build", [&](Event&) {
-    const Network network(engine.config(), engine.config().index_url);
-    rootfs::SourceArchive archive =
-        rootfs::FindSource(engine.workers(), IndexFor(engine, set, requirement.name),
-                           requirement.name, version, network.settings(), cancel);
+    Network network(engine.config(), engine.config().index_url);
+    network.Present(index.login);
+    rootfs::SourceArchive archive = rootfs::FindSource(engine.workers(), index, requirement.name,
+                                                       version, network.settings(), cancel);
     wheel = SourceBuilder(engine, image, std::move(archive), set, events, cancel)
                 .Build(network.settings());
   });

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.hosts import with_hosts
 from support.index import PackageIndex
 from support.rundlet import Result, Rundlet
 from support.wheels import Wheel, module
@@ -152,3 +153,51 @@ def test_offline_takes_what_is_there(rundlet: Rundlet, index: PackageIndex, imag
     error = run(rundlet, "--offline", "--with", "branch").check(125).err
     assert "resolving the packages of this command" in error
     assert not index.requests
+
+
+INNER = "leads to an inner address, which only a configured host may"
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "10.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "inner.test", "0xa9fea9fe"]
+)
+def test_a_projects_index_is_no_way_to_inner_hosts(
+    warm: Rundlet, other: PackageIndex, tmp_path: Path, host: str
+) -> None:
+    """Whoever asks it, the resolver or the fetcher."""
+    binary = with_hosts(warm.binary, tmp_path, {"localhost": ["127.0.0.1"], "inner.test": ["127.0.0.1"]})
+    driver = Rundlet(warm.state, environment=warm.environment, binary=binary)
+    error = run(driver, "--index", f"light=https://{host}:{other.port}/simple", "--with", "light").check(125).err
+    assert INNER in error
+    assert f"asking the package index `https://{host}:{other.port}/simple`" in error
+    build = ("--with", "light==2.0", "--build", "light")
+    assert INNER in run(driver, "--index", f"light=https://{host}:{other.port}/simple", *build).check(125).err
+    assert not other.requests
+
+
+@pytest.mark.parametrize("page", ["/simple/light/", "file", "metadata"])
+def test_nor_do_its_redirects_lead_there(two: Rundlet, other: PackageIndex, tmp_path: Path, page: str) -> None:
+    with PackageIndex(host="inner.test") as inner:
+        name = other.add(module("light", "6.0", content=f"# {page}\n"))
+        path = {"file": name, "metadata": name + ".metadata"}.get(page, page)
+        other.fault(path, redirect=inner.base + path)
+        binary = with_hosts(two.binary, tmp_path, {"inner.test": ["127.0.0.1"]})
+        driver = Rundlet(two.state, environment=two.environment, binary=binary)
+        error = run(driver, "--index", f"light={other.url}", "--with", "light").check(125).err
+        assert f"`inner.test` {INNER}" in error
+        assert not inner.requests
+
+
+def test_pages_of_older_indexes(two: Rundlet) -> None:
+    """HTML, without metadata beside the wheels, and without parts of files: all of it through the gate."""
+    for settings in ({"json_pages": False}, {"metadata": False}, {"json_pages": False, "metadata": False}):
+        with PackageIndex(**settings) as old:
+            path = old.add(Wheel("vision", "8.0", files={"vision.py": ""}, requires=["light<2"]))
+            old.add(module("light", "1.5+cu1"), yanked="a b")
+            old.add(module("light", "1.4+cu1"))
+            pinned = ("--index", f"light,vision={old.url}")
+            assert names(two, *pinned, "--with", "vision") == "light 1.4+cu1, vision 8.0"
+            if "metadata" in settings:
+                assert any("Range" in one.headers for one in old.requests if one.path == path)
+                old.fault(path, no_ranges=True)
+                assert names(two, *pinned, "--with", "vision<9") == "light 1.4+cu1, vision 8.0"

@@ -46,6 +46,7 @@ def test_collision_with_a_choice(warm: Rundlet) -> None:
         assert done.out.strip() == preferred
         assert "clash.py" in done.err
     assert "not in it" in refused(warm, *both, "--prefer", "clash-c")
+    assert "--prefer" in refused(warm, *both)  # what others chose is not this command's word
 
 
 def test_yanked_release_is_warned_of(warm: Rundlet, index: PackageIndex) -> None:

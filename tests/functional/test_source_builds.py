@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,6 +145,33 @@ def test_a_build_has_limits(warm: Rundlet, index: PackageIndex, name: str, code:
     error = build(limited, name).check(125).err
     assert f"building `{name} 1.0` from its source archive" in error
     assert cause in error
+
+
+def test_gc_takes_builds_by_age(warm: Rundlet, index: PackageIndex) -> None:
+    """The record of a build; its wheel is a lock's, as others are."""
+    builds = warm.state / "cache/builds"
+    before = set(builds.iterdir()) if builds.exists() else set()
+    offer(index, "aged")
+    first = build(warm, "aged").check(0).out
+    (record,) = set(builds.iterdir()) - before
+    then = record.stat().st_mtime - 40 * 86400
+    os.utime(record, (then, then))
+    assert build(warm, "aged", "--upgrade").check(0).out == first  # notes its use
+
+    def removed(*options: str) -> bool:
+        items = warm.json("gc", "--dry-run", *options)
+        return any(one["path"] == f"cache/builds/{record.name}" and one["fate"] == "removed" for one in items)
+
+    assert not removed("--unused-for", "30d")
+    os.utime(record, (then, then))
+    assert not removed()
+    assert removed("--unused-for", "30d")
+
+
+def test_the_time_for_building_is_a_number(warm: Rundlet) -> None:
+    for text in ("0", "-1", "ten", "1.5", "5 "):
+        error = build(warm.with_environment(RUNDLET_BUILD_TIMEOUT=text), "leaf").check(125).err
+        assert f"reading RUNDLET_BUILD_TIMEOUT `{text}`" in error
 
 
 def test_what_a_build_may_not_give_or_want(warm: Rundlet, index: PackageIndex) -> None:

@@ -21,6 +21,7 @@ import threading
 import time
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -92,6 +93,7 @@ class PackageIndex:
         self._origin = f"{'https' if tls else 'http'}://{host}"
         self.metadata, self.json_pages = metadata, json_pages
         self.credentials = credentials  # "user:password": asked for on every path
+        self.on_request: Callable[[Request], None] = lambda request: None  # before it is answered
         self._files: dict[str, IndexFile] = {}
         self._faults: dict[str, Fault] = {}
         self._requests: list[Request] = []
@@ -162,6 +164,11 @@ class PackageIndex:
         with self._lock:
             self._files[name] = file
         return f"/files/{name}"
+
+    def file(self, path: str) -> IndexFile:
+        """What is offered at a path that `add` gave."""
+        with self._lock:
+            return self._files[path.removeprefix("/files/")]
 
     def remove(self, name: str) -> None:
         with self._lock:
@@ -313,8 +320,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, send_body: bool) -> None:
         index, path = self.server.index, urlsplit(self.path).path
+        request = Request(self.command, path, dict(self.headers.items()))
         with index._lock:
-            index._requests.append(Request(self.command, path, dict(self.headers.items())))
+            index._requests.append(request)
+        index.on_request(request)
         fault = index._fault_for(path)
         body, content_type = index._find(path, self.headers.get("Accept", ""))
         if fault.body is not None:

@@ -130,6 +130,9 @@ TEST(LockKey, OrderSpellingAndRepetitionDoNotMatter) {
   other = Inputs({"pandas>=2", "six"});
   other.set.uploaded_before = "2026-01-31T00:00:00Z";
   EXPECT_NE(key, LockInputsKey(other));
+  other = Inputs({"pandas>=2", "six"});
+  other.realms = {base::Digest::Of("realm")};
+  EXPECT_NE(key, LockInputsKey(other));
   // Whose files win is no matter of which packages there are.
   other = Inputs({"pandas>=2", "six"});
   other.set.preferred = {"six"};
@@ -138,7 +141,7 @@ TEST(LockKey, OrderSpellingAndRepetitionDoNotMatter) {
 
 TEST(LockKey, IsPinned) {
   EXPECT_EQ(LockInputsKey(Inputs({"pandas>=2", "six"})).hex(),
-            "bcb083a1f5f47ae6a169d178ae3bd1ab2aee4bdddcea54a9075790bb561b45dc");
+            "13ccedb4ddd80a8a6dc67223bc60fdc225bfeb70ccaf4a8e50d0c93a15e76784");
 }
 
 Lock SmallLock() {
@@ -150,7 +153,10 @@ Lock SmallLock() {
 }
 
 TEST(LockCodec, RoundTrip) {
-  EXPECT_EQ(DecodeLock(EncodeLock(SmallLock())), SmallLock());
+  Lock lock = SmallLock();
+  EXPECT_EQ(DecodeLock(EncodeLock(lock)), lock);
+  lock.distributions[0].realm = Realm{"https://own.example/simple", base::Digest::Of("realm")};
+  EXPECT_EQ(DecodeLock(EncodeLock(lock)), lock);
   EXPECT_EQ(DecodeLock(EncodeLock({})), Lock());
 }
 
@@ -311,6 +317,10 @@ TEST(ResolveCommands, PinnedPackagesThatComeAlongAreFound) {
       "package registry and all versions of c depend on e, ...\n";
   EXPECT_THAT(PinnedAmong(set, talk), testing::ElementsAre("e"));
   EXPECT_TRUE(PinnedAmong({}, talk).empty());
+  EXPECT_THAT(PinnedAmong(set,
+                          "error: No solution\n  cause: only e==9 is there and c depends on "
+                          "d-x, x.d and e<2"),
+              testing::ElementsAre("e"));
   // A wheel that is named itself comes from no index.
   set.requirements = {ParseRequirement("d")};
   set.requirements[0].sha256 = base::Digest::Of("x");

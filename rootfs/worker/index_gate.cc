@@ -1,0 +1,290 @@
+// What the resolver sees of package indexes: pages and the files they name, read only, fetched by
+// the fetcher with its address rules and with credentials that no sandbox sees. Outside of the
+// resolver's sandbox, accepting on a socket of its network namespace. Both sides are hostile: the
+// indexes, and whatever an image runs beside the resolver.
+#include "rootfs/index_gate.h"
+
+#include <condition_variable>
+#include <list>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/fs.h"
+#include "rootfs/worker/command.h"
+#include "rootfs/worker/connection.h"
+#include "rootfs/worker/fetch.h"
+#include "rootfs/worker/gate_request.h"
+#include "rootfs/worker/index_page.h"
+
+namespace rundlet::rootfs::worker {
+namespace {
+
+constexpr auto kIdle = std::chrono::minutes(10);
+constexpr auto kWriteTime = std::chrono::seconds(60);
+constexpr int kFailureFile = kFirstFile + 1;
+constexpr size_t kMostFailures = 32;
+// Of what is passed on whole: metadata, and parts of wheels.
+constexpr uint64_t kPassedLimit = uint64_t{8} << 30;
+constexpr int kNotServed = 424;  // an index's failure: no use in trying again, the fetcher did
+
+struct Index {
+  explicit Index(HttpSettings given) : settings(std::move(given)), client(settings) {}
+  const HttpSettings settings;
+  HttpClient client;
+};
+
+struct Gate {
+  base::Digest key;
+  std::vector<GatedIndex> addresses;
+  std::list<Index> indexes;  // in that order
+  std::mutex mutex;
+  size_t failures = 0;  // written so far; guarded by it
+
+  Index& At(size_t number) { return *std::next(indexes.begin(), static_cast<ptrdiff_t>(number)); }
+
+  // For whoever started the resolver: it is told more than a status.
+  void Note(size_t index, const HttpFailure& failure) {
+    const std::scoped_lock lock(mutex);
+    if (failures++ == kMostFailures) return;
+    const nlohmann::json line = {{"index", index},
+                                 {"status", failure.status},
+                                 {"host", failure.host_fault},
+                                 {"cause", failure.cause}};
+    base::WriteFd(kFailureFile,
+                  line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
+                  "what an index answered");
+  }
+};
+
+std::string Head(int status, const HttpHeaders& headers) {
+  std::string head = fmt::format("HTTP/1.1 {} -\r\n", status);
+  for (const auto& [name, value] : headers) head += fmt::format("{}: {}\r\n", name, value);
+  return head + "\r\n";
+}
+
+// Waits, in a connection's thread, for what the fetching thread is told.
+class Awaited : public HttpTarget {
+ public:
+  uint64_t ResumeFrom() override { return 0; }
+  std::optional<HttpFailure> Complete() override {
+    Finish();
+    return std::nullopt;
+  }
+  void Failed(const HttpFailure& failure) override {
+    failure_ = failure;
+    Finish();
+  }
+  const std::optional<HttpFailure>& Wait() {
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return finished_; });
+    return failure_;
+  }
+
+ private:
+  void Finish() {
+    const std::scoped_lock lock(mutex_);
+    finished_ = true;
+    done_.notify_one();  // under the lock: whoever waits may end this object next
+  }
+
+  std::mutex mutex_;
+  std::condition_variable done_;
+  bool finished_ = false;
+  std::optional<HttpFailure> failure_;
+};
+
+class PageInMemory : public Awaited {
+ public:
+  std::optional<std::string> Begin(const Start& start) override {
+    start_ = start;
+    page_.clear();
+    return std::nullopt;
+  }
+  std::optional<std::string> Take(std::span<const std::byte> piece) override {
+    if (piece.size() > kIndexPageLimit - page_.size()) return "the index page is too large";
+    page_.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+    return std::nullopt;
+  }
+  const Start& start() const { return start_; }
+  const std::string& page() const { return page_; }
+
+ private:
+  Start start_;
+  std::string page_;
+};
+
+// Passes a file on while it comes.
+class PassedFile : public Awaited {
+ public:
+  PassedFile(int client, const GateRequest& request) : client_(client), request_(request) {}
+
+  std::optional<std::string> Begin(const Start& start) override {
+    if (begun_) return "it broke off";
+    begun_ = true;
+    HttpHeaders headers = start.headers;
+    headers.emplace_back("content-type", "application/octet-stream");
+    if (start.part) {
+      headers.emplace_back("content-range", fmt::format("bytes {}-{}/{}", request_.range->first,
+                                                        request_.range->last, start.total));
+      left_ = request_.range->last - request_.range->first + 1;
+    } else {
+      left_ = start.total;
+      if (left_ == 0 && request_.method == HttpMethod::kGet) unsized_ = true;
+    }
+    if (!unsized_) headers.emplace_back("content-length", std::to_string(left_));
+    if (unsized_) headers.emplace_back("connection", "close");
+    return Write(Head(start.part ? 206 : 200, headers));
+  }
+  std::optional<std::string> Take(std::span<const std::byte> piece) override {
+    passed_ += piece.size();
+    if (passed_ > (unsized_ ? kPassedLimit : left_)) return "the file is larger than it said";
+    return Write({reinterpret_cast<const char*>(piece.data()), piece.size()});
+  }
+
+  bool begun() const { return begun_; }
+  // Whether the client has all of it and may ask for more.
+  bool whole() const {
+    return !unsized_ && (passed_ == left_ || request_.method == HttpMethod::kHead);
+  }
+
+ private:
+  std::optional<std::string> Write(std::string_view bytes) {
+    if (WriteAll(client_, bytes, Clock::now() + kWriteTime)) return std::nullopt;
+    return "the resolver went away";
+  }
+
+  const int client_;
+  const GateRequest& request_;
+  bool begun_ = false;
+  bool unsized_ = false;
+  uint64_t left_ = 0;
+  uint64_t passed_ = 0;
+};
+
+class Connection {
+ public:
+  Connection(Gate& gate, base::UniqueFd client) : gate_(gate), client_(std::move(client)) {}
+
+  void Serve() {
+    while (const std::optional<GateRequest> request = Next()) {
+      if (!Answer(*request) || request->last) return;
+    }
+  }
+
+ private:
+  std::optional<GateRequest> Next() {
+    const auto deadline = Clock::now() + kIdle;
+    std::optional<size_t> length;
+    while (!(length = HeadLength(bytes_)).has_value()) {
+      const auto until = bytes_.empty() ? deadline : Clock::now() + kHeadTime;
+      if (bytes_.size() >= kMaxGateHead || !ReadMore(client_.get(), bytes_, kMaxGateHead, until))
+        return std::nullopt;
+    }
+    GateRequest request = ReadGateRequest(std::string_view(bytes_).substr(0, *length));
+    bytes_.erase(0, *length);
+    return request;
+  }
+
+  // False when the connection is of no more use.
+  bool Answer(const GateRequest& request) {
+    if (request.status != 200) {
+      Short(request.status);
+      return false;
+    }
+    const auto target = ReadGatePath(request.path, gate_.key, gate_.addresses);
+    if (!target.has_value()) return Short(403);
+    if (!target->page) return AnswerFile(request, *target);
+    return request.method == HttpMethod::kGet ? AnswerPage(request, *target) : Short(405);
+  }
+
+  bool AnswerPage(const GateRequest& request, const GateTarget& target) {
+    PageInMemory page;
+    gate_.At(target.index)
+        .client.Add({.url = target.url,
+                     .accept = std::string(kIndexForms),
+                     .target = &page,
+                     .unless = request.unless,
+                     .text = true});
+    if (const auto& failure = page.Wait()) return AnswerFailure(target, *failure);
+    const std::string& id = gate_.addresses[target.index].id;
+    const RenameFile rename = [&](const std::string& url) {
+      return GateFileUrl(gate_.key, id, url);
+    };
+    const bool json = IsJsonPage(page.page());
+    const std::string body = json ? RenameInJson(page.page(), page.start().url, rename)
+                                  : RenameInHtml(page.page(), page.start().url, rename);
+    HttpHeaders headers = page.start().headers;
+    headers.emplace_back("content-type",
+                         json ? "application/vnd.pypi.simple.v1+json" : "text/html; charset=utf-8");
+    headers.emplace_back("content-length", std::to_string(body.size()));
+    return Write(Head(200, headers) + body);
+  }
+
+  bool AnswerFile(const GateRequest& request, const GateTarget& target) {
+    PassedFile file(client_.get(), request);
+    gate_.At(target.index)
+        .client.Add({.url = target.url,
+                     .target = &file,
+                     .method = request.method,
+                     .range = request.range,
+                     .unless = request.unless});
+    const auto& failure = file.Wait();
+    if (failure.has_value()) return !file.begun() && AnswerFailure(target, *failure);
+    return file.whole();
+  }
+
+  bool AnswerFailure(const GateTarget& target, const HttpFailure& failure) {
+    const auto status = static_cast<int>(failure.status);
+    if (status == 304) return Write(Head(304, failure.headers));
+    // Not there: a part of many resolutions.
+    if (status == 404 || status == 410) return Short(404);
+    gate_.Note(target.index, failure);
+    // Some indexes answer so for a project that they do not have.
+    return Short(status == 401 || status == 403 ? status : kNotServed);
+  }
+
+  bool Short(int status) { return Write(Head(status, {{"content-length", "0"}})); }
+  bool Write(std::string_view bytes) {
+    return WriteAll(client_.get(), bytes, Clock::now() + kWriteTime);
+  }
+
+  Gate& gate_;
+  const base::UniqueFd client_;
+  std::string bytes_;  // read and not yet looked at
+};
+
+}  // namespace
+
+// Request: {"key", "indexes": [{"id", "url", "user", "password", "proxy"}, ...]} and the fields of
+// ReadHttpSettings; without a user, nothing is presented to an index. The first
+// file is the socket, the second one receives a line for each failure of an index: {"index",
+// "status", "host", "cause"}. Never answers: it serves until it is killed.
+nlohmann::json IndexGate(const nlohmann::json& request) {
+  Gate gate;
+  gate.key = base::Digest::Parse(request.at("key").get<std::string>()).value();
+  const HttpSettings common = ReadHttpSettings(request);
+  for (const nlohmann::json& one : request.at("indexes")) {
+    HttpSettings settings = common;
+    settings.proxy = one.at("proxy");
+    settings.share_connections = true;
+    settings.connections = 64;
+    if (!one.at("user").get<std::string>().empty())
+      settings.logins.push_back({one.at("url"), one.at("user"), one.at("password")});
+    gate.addresses.push_back({one.at("id"), one.at("url")});
+    Index& index = gate.indexes.emplace_back(std::move(settings));
+    std::thread([&index] { index.client.Serve(); }).detach();
+  }
+  ServeConnections(kFirstFile, [&gate](base::UniqueFd client) {
+    try {
+      Connection(gate, std::move(client)).Serve();
+    } catch (const std::exception&) {
+      // Out of memory, say: this connection ends.
+    }
+  });
+}
+
+}  // namespace rundlet::rootfs::worker
