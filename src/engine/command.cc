@@ -124,9 +124,7 @@ Command PrepareCommand(Engine& engine, CommandRequest request, EventBus& events,
   if (request.script.has_value()) spec.argv.front() = ScriptInside(*request.script);
   if (request.script.has_value() || spec.argv.empty())
     spec.argv.insert(spec.argv.begin(), PythonOf(ready, image));
-  spec.cwd = !request.cwd.empty()                        ? request.cwd
-             : image.config.working_dir.starts_with('/') ? image.config.working_dir
-                                                         : "/";
+  spec.cwd = request.cwd.empty() ? rootfs::StartDirectory(image.config) : request.cwd;
   return command;
 }
 
