@@ -16,6 +16,8 @@ std::string Network::text() const {
   switch (level) {
     case Level::kNone:
       return "none";
+    case Level::kPackages:
+      return "packages";
     case Level::kHost:
       return "host";
     case Level::kAllow:
@@ -28,6 +30,7 @@ std::string Network::text() const {
 
 std::optional<Network> ParseNetwork(std::string_view text) {
   if (text == "none") return Network{};
+  if (text == "packages") return Network{Network::Level::kPackages, {}};
   if (text == "host") return Network{Network::Level::kHost, {}};
   if (!text.starts_with(kAllowPrefix)) return std::nullopt;
   Network network{Network::Level::kAllow, {}};

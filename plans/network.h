@@ -12,14 +12,18 @@ namespace rundlet::plans {
 
 struct Network {
   enum class Level {
-    kNone,   // its own loopback
-    kAllow,  // these hosts only, by TLS, through a proxy of ours
-    kHost,   // all that the host can
+    kNone,      // its own loopback
+    kPackages,  // the package index, read-only, through a mirror of ours
+    kAllow,     // these hosts only, by TLS, through a proxy of ours
+    kHost,      // all that the host can
   };
   Level level = Level::kNone;
   std::vector<base::HostPort> allowed;  // kAllow: sorted, at least one
 
-  // "none", "host", "allow=idx.test:443,files.example.test:443": as in options and documents.
+  // Something of ours outside serves it while it runs.
+  bool IsServed() const { return level == Level::kPackages || level == Level::kAllow; }
+  // "none", "packages", "host", "allow=idx.test:443,files.example.test:443": as in options and
+  // documents.
   std::string text() const;
   bool operator==(const Network&) const = default;
 };

@@ -65,46 +65,6 @@ json ToJson(const std::optional<ImageOrigin>& origin) {
       {"reference", origin->reference}, {"top", origin->top.hex()}, {"platform", origin->platform}};
 }
 
-std::string Record(const Image& image) {
-  json layers = json::array();
-  for (const base::Digest& layer : image.layers) layers.push_back(layer.hex());
-  const json record = {{"version", kVersion},
-                       {"name", image.name},
-                       {"manifest", image.manifest_digest.hex()},
-                       {"layers", layers},
-                       {"config", ToJson(image.config)},
-                       {"origin", ToJson(image.origin)},
-                       {"interpreter", ToJson(image.interpreter)}};
-  return record.dump(1) + "\n";
-}
-
-Image FromRecord(const std::string& text, const std::string& name) {
-  const DocumentOrigin origin{fmt::format("reading the record of image `{}`", name),
-                              base::Fault::kHost};
-  const json record = ParseJson(text, origin);
-  const Fields fields(record, origin);
-  if (fields.Number("version") != kVersion) {
-    throw fields.Refuse(fmt::format("it is of version {}, this is rundlet {}",
-                                    fields.Number("version"), RUNDLET_VERSION));
-  }
-  Image image;
-  image.name = fields.Text("name");
-  if (image.name != name) throw fields.Refuse("it is of another image");
-  image.manifest_digest = fields.DigestAt("manifest");
-  for (const json& layer : fields.List("layers", kMaxLayers)) {
-    image.layers.push_back(DigestOf(layer, origin));
-  }
-  if (!fields.Has("config")) throw fields.Refuse("`config` is missing");
-  image.config = ImageConfigFromJson(record.at("config"), origin);
-  if (fields.Has("origin")) {
-    const Fields origin_fields = fields.Object("origin");
-    image.origin = {origin_fields.Text("reference"), origin_fields.DigestAt("top"),
-                    origin_fields.Text("platform")};
-  }
-  if (fields.Has("interpreter")) image.interpreter = InterpreterFrom(fields.Object("interpreter"));
-  return image;
-}
-
 // Every name a record is kept under; files of other forms (a replacement in the making) are none.
 std::vector<std::string> KnownNames(store::Store& store) {
   std::vector<std::string> names;
@@ -159,11 +119,51 @@ void CheckImageName(std::string_view name) {
           "`._/:@-`, and has at most 200 bytes");
 }
 
+std::string EncodeImage(const Image& image) {
+  json layers = json::array();
+  for (const base::Digest& layer : image.layers) layers.push_back(layer.hex());
+  const json record = {{"version", kVersion},
+                       {"name", image.name},
+                       {"manifest", image.manifest_digest.hex()},
+                       {"layers", layers},
+                       {"config", ToJson(image.config)},
+                       {"origin", ToJson(image.origin)},
+                       {"interpreter", ToJson(image.interpreter)}};
+  return record.dump(1) + "\n";
+}
+
+Image DecodeImage(const std::string& text, const std::string& name) {
+  const DocumentOrigin origin{fmt::format("reading the record of image `{}`", name),
+                              base::Fault::kHost};
+  const json record = ParseJson(text, origin);
+  const Fields fields(record, origin);
+  if (fields.Number("version") != kVersion) {
+    throw fields.Refuse(fmt::format("it is of version {}, this is rundlet {}",
+                                    fields.Number("version"), RUNDLET_VERSION));
+  }
+  Image image;
+  image.name = fields.Text("name");
+  if (image.name != name) throw fields.Refuse("it is of another image");
+  image.manifest_digest = fields.DigestAt("manifest");
+  for (const json& layer : fields.List("layers", kMaxLayers)) {
+    image.layers.push_back(DigestOf(layer, origin));
+  }
+  if (!fields.Has("config")) throw fields.Refuse("`config` is missing");
+  image.config = ImageConfigFromJson(record.at("config"), origin);
+  if (fields.Has("origin")) {
+    const Fields origin_fields = fields.Object("origin");
+    image.origin = {origin_fields.Text("reference"), origin_fields.DigestAt("top"),
+                    origin_fields.Text("platform")};
+  }
+  if (fields.Has("interpreter")) image.interpreter = InterpreterFrom(fields.Object("interpreter"));
+  return image;
+}
+
 void SaveImage(store::Store& store, const Image& image) {
   CheckImageName(image.name);
   base::MakeDirs(store.dir(), kFolder, 0700);
-  base::ReplaceAt(store.dir(), fmt::format("{}/{}", kFolder, FileOf(image.name)), Record(image),
-                  0600, base::Durability::kSynced);
+  base::ReplaceAt(store.dir(), fmt::format("{}/{}", kFolder, FileOf(image.name)),
+                  EncodeImage(image), 0600, base::Durability::kSynced);
 }
 
 std::optional<Image> TryFindImage(store::Store& store, const std::string& name) {
@@ -171,7 +171,7 @@ std::optional<Image> TryFindImage(store::Store& store, const std::string& name) 
   const std::string path = fmt::format("{}/{}", kFolder, FileOf(name));
   const std::optional<base::UniqueFd> file = base::TryOpenAt(store.dir(), path, O_RDONLY);
   if (!file) return std::nullopt;
-  return FromRecord(base::ReadFd(file->get(), kRecordLimit, fmt::format("`{}`", path)), name);
+  return DecodeImage(base::ReadFd(file->get(), kRecordLimit, fmt::format("`{}`", path)), name);
 }
 
 Image FindImage(store::Store& store, const std::string& name) {

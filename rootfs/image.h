@@ -90,6 +90,10 @@ PulledImage PullImage(store::Store& store, WorkerClient& worker, const RegistryA
                       const Platform& platform, const std::optional<Image>& known,
                       const ImportProgressCallback& progress, const base::CancelToken* cancel);
 
+// The record's text, and back: `name` is what the record must say. Throws base::Error (kHost).
+std::string EncodeImage(const Image& image);
+Image DecodeImage(const std::string& text, const std::string& name);
+
 // Creates or atomically replaces the record; it survives a power cut.
 void SaveImage(store::Store& store, const Image& image);
 // An image that is not there is an error (kInvalid) that names the closest or all there are.

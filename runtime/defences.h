@@ -27,6 +27,10 @@ enum class Defence : uint32_t {
   kKeyring,       // a session keyring of its own
   kIds,           // ids of nobody on the host
   kDescriptors,   // what the launcher had open is closed
+  kInRoot,        // mount points are looked up in the sandbox's root
+  kDirectory,     // it starts in a directory below its root
+  kInit,          // its init cannot be looked into
+  kLimits,        // of memory, processes, processor time and disk
   kCount,
 };
 

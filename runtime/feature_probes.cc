@@ -298,4 +298,14 @@ std::string ProbeKernel() {
       names.release, names.machine);
 }
 
+std::string ProbeDirectReads(const ProbePlace& place) {
+  constexpr size_t kBlock = 4096;
+  const UniqueFd dir = base::OpenAt(place.state_dir, place.name, O_RDONLY | O_DIRECTORY);
+  base::ReplaceAt(dir.get(), "block", std::string(kBlock, 'x'), 0600, base::Durability::kSynced);
+  const UniqueFd file = base::OpenAt(dir.get(), "block", O_RDONLY | O_DIRECT);
+  alignas(kBlock) char bytes[kBlock];
+  if (pread(file.get(), bytes, kBlock, 0) != kBlock) ThrowErrno("reading a file directly");
+  return "memory can be compared with the disk: `package verify --disk`";
+}
+
 }  // namespace rundlet::runtime

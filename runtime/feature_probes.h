@@ -33,5 +33,7 @@ std::string ProbeLandlock(const ProbePlace& place);
 std::string ProbeIds();
 std::string ProbeNamespaceLimit();
 std::string ProbeKernel();
+// Reading past the page cache, from the state directory's disk.
+std::string ProbeDirectReads(const ProbePlace& place);
 
 }  // namespace rundlet::runtime

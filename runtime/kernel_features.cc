@@ -138,6 +138,9 @@ std::vector<Feature> ProbeFeatures(int state_dir) {
                          [] { return ProbeLimit(Controller::kCpu); }));
   found.push_back(Probed(Optional("Landlock", "no second wall behind read-only mounts"),
                          [&] { return ProbeLandlock(place.get()); }));
+  found.push_back(Probed(Optional("reading past the page cache",
+                                  "`package verify --disk` cannot compare memory with the disk"),
+                         [&] { return ProbeDirectReads(place.get()); }));
   return found;
 }
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # `typing` costs a step's start more than the rest of this pa
 
     Function = TypeVar("Function", bound=Callable[..., Any])
     Materialize = Literal["none", "replace", "append"]
-    Network = Literal["none", "host"]
+    Network = Literal["none", "packages", "host"]
 
 
 def _unchanged(function: Function) -> Function:
@@ -127,8 +127,9 @@ def network(
 ) -> Callable[[Function], Function]:
     """Say what a step may reach.
 
-    `"none"` (the default), `"host"`, everything the host can; or `allow`, a few hosts by https
-    alone, with their ports. Whoever may reach a host may also send data to it.
+    `"none"` (the default), `"packages"`, the package index through a read-only mirror, `"host"`,
+    everything the host can; or `allow`, a few hosts by https alone, with their ports. Whoever may
+    reach a host may also send data to it.
 
     >>> @network(allow=["api.example.com:443"])
     ... def step():

@@ -15,10 +15,10 @@ class DeclarationError(RundletError, ValueError):
     """A decorator, `Model` or `Parameter` was given something it cannot mean.
 
     >>> import rundlet
-    >>> rundlet.network("internet")
+    >>> rundlet.network("x")
     Traceback (most recent call last):
     ...
-    rundlet._errors.DeclarationError: `network` must be one of 'none', 'host', not 'internet'
+    rundlet._errors.DeclarationError: `network` must be one of 'none', 'packages', 'host', not 'x'
     """
 
 

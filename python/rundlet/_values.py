@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Pip = Union[Mapping[str, str], Sequence[str], None]
 
 MATERIALIZE = ("none", "replace", "append")
-NETWORK = ("none", "host")
+NETWORK = ("none", "packages", "host")
 MAX_HOSTS = 256
 MAX_RETRIES = 100
 MAX_PIDS = 1 << 22  # of the kernel

@@ -20,7 +20,7 @@ struct ClientHello {
 };
 
 // The longest that is read, with its records' headers.
-constexpr size_t kMaxClientHello = 32 * 1024;
+constexpr size_t kMaxClientHello = size_t{32} * 1024;
 
 // `bytes` is the beginning of what the client sent. One with an encrypted inner hello is invalid:
 // that may name somebody else.

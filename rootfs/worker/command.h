@@ -35,6 +35,8 @@ nlohmann::json HashTree(
 // Sandboxes.
 nlohmann::json Proxy(
     const nlohmann::json& request);  // CONNECT to a few hosts, for a sandbox without other network
+nlohmann::json ServeMirror(
+    const nlohmann::json& request);  // the package index, read-only, for such a sandbox
 nlohmann::json IndexGate(
     const nlohmann::json& request);  // package indexes, read only, for the resolver's sandbox
 // Packages.

@@ -6,11 +6,6 @@
 
 namespace rundlet::rootfs::worker {
 
-std::optional<size_t> HeadLength(std::string_view text) {
-  const size_t end = text.find("\r\n\r\n");
-  return end == std::string_view::npos ? std::nullopt : std::optional(end + 4);
-}
-
 ConnectHead ReadConnectHead(std::string_view head) {
   const std::vector<std::string> words = base::Split(head.substr(0, head.find("\r\n")), ' ');
   if (words.size() != 3 || (words[2] != "HTTP/1.1" && words[2] != "HTTP/1.0"))

@@ -1,19 +1,12 @@
 // The head of a CONNECT request to the proxy (RFC 9110, 9.3.6).
 #pragma once
 
-#include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/host_port.h"
 
 namespace rundlet::rootfs::worker {
-
-constexpr size_t kMaxConnectHead = 8 * 1024;
-
-// The length of the head at the beginning of `text`, with its empty line; nothing: not complete.
-std::optional<size_t> HeadLength(std::string_view text);
 
 struct ConnectHead {
   int status = 200;  // to answer with, when it is not to be served

@@ -6,9 +6,20 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdint>
+#include <semaphore>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
 
 namespace rundlet::rootfs::worker {
+namespace {
+
+constexpr ptrdiff_t kMostConnections = 128;
+constexpr auto kLingerTime = std::chrono::seconds(2);
+constexpr size_t kLingerBytes = 1 << 20;
+
+}  // namespace
 
 bool WaitUntil(int fd, short events, Clock::time_point deadline) {
   while (true) {
@@ -37,6 +48,49 @@ bool WriteAll(int fd, std::string_view bytes, Clock::time_point deadline) {
     if (count > 0) bytes.remove_prefix(static_cast<size_t>(count));
   }
   return true;
+}
+
+std::optional<size_t> HeadLength(std::string_view text) {
+  const size_t end = text.find("\r\n\r\n");
+  return end == std::string_view::npos ? std::nullopt : std::optional(end + 4);
+}
+
+size_t ReadHead(int client, std::string& bytes) {
+  const auto deadline = Clock::now() + kHeadTime;
+  std::optional<size_t> length;
+  while (!(length = HeadLength(bytes)).has_value()) {
+    if (bytes.size() >= kMaxHead) throw Refusal{431, "the request's head is too long"};
+    if (!ReadMore(client, bytes, kMaxHead, deadline))
+      throw Refusal{Clock::now() < deadline ? 0 : 408, "the request took too long"};
+  }
+  return *length;
+}
+
+void Linger(int client) {
+  shutdown(client, SHUT_WR);
+  const auto deadline = Clock::now() + kLingerTime;
+  for (size_t size = 0; size < kLingerBytes;) {
+    std::string rest;
+    if (!ReadMore(client, rest, kLingerBytes, deadline)) return;
+    size += rest.size();
+  }
+}
+
+void ServeConnections(int listener, const std::function<void(base::UniqueFd)>& serve) {
+  std::counting_semaphore<kMostConnections> free(kMostConnections);
+  while (true) {
+    free.acquire();
+    base::UniqueFd client(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!client.valid()) {
+      free.release();
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      base::ThrowErrno("accepting a connection");
+    }
+    std::thread([&serve, &free, held = std::move(client)]() mutable {
+      serve(std::move(held));
+      free.release();
+    }).detach();
+  }
 }
 
 }  // namespace rundlet::rootfs::worker

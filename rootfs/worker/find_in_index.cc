@@ -1,45 +1,16 @@
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <set>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "rootfs/distribution.h"
 #include "rootfs/index_access.h"
 #include "rootfs/worker/command.h"
 #include "rootfs/worker/fetch.h"
 #include "rootfs/worker/fetch_url.h"
-#include "rootfs/worker/index_page.h"
+#include "rootfs/worker/index_get.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
-
-// A page kept in memory.
-class PageTarget : public HttpTarget {
- public:
-  uint64_t ResumeFrom() override { return 0; }
-  std::optional<std::string> Begin(const Start& start) override {
-    page_.clear();
-    url_ = start.url;
-    return std::nullopt;
-  }
-  std::optional<std::string> Take(std::span<const std::byte> piece) override {
-    if (piece.size() > kIndexPageLimit - page_.size()) return "the index page is too large";
-    page_.append(reinterpret_cast<const char*>(piece.data()), piece.size());
-    return std::nullopt;
-  }
-  std::optional<HttpFailure> Complete() override { return std::nullopt; }
-  void Failed(const HttpFailure& failure) override { failure_ = failure; }
-
-  const std::string& page() const { return page_; }
-  const std::string& url() const { return url_; }
-  const std::optional<HttpFailure>& failure() const { return failure_; }
-
- private:
-  std::string page_;
-  std::string url_;
-  std::optional<HttpFailure> failure_;
-};
 
 // "docopt-0.6.2.tar.gz"
 bool IsSourceOf(std::string_view filename, const std::string& project, const std::string& version) {
@@ -66,25 +37,18 @@ bool IsWanted(const IndexFile& file, const nlohmann::json& request) {
 // with one of the digests, or the source archive of that release.
 nlohmann::json FindInIndex(const nlohmann::json& request) {
   const HttpSettings settings = ReadHttpSettings(request);
-  std::string url = request.at("index");
-  if (!url.ends_with('/')) url += '/';
-  url += request.at("project").get<std::string>() + "/";
-  PageTarget target;
-  RunHttp(settings,
-          {{.url = url, .accept = std::string(kIndexForms), .target = &target, .text = true}});
-  if (target.failure().has_value()) {
-    base::Error error(
-        target.failure()->host_fault ? base::Fault::kHost : base::Fault::kInvalid,
-        fmt::format("asking the package index for `{}`", request.at("project").get<std::string>()));
-    error.Because(target.failure()->cause);
-    const long status = target.failure()->status;
-    if (status == 401 || status == 403) error.SetHint(CredentialsHint(PartsOf(url).host));
+  const std::string project = request.at("project");
+  const std::string index = request.at("index");
+  const IndexAnswer page = GetIndexPage(settings, index, project);
+  if (page.failure.has_value()) {
+    base::Error error(page.failure->host_fault ? base::Fault::kHost : base::Fault::kInvalid,
+                      fmt::format("asking the package index for `{}`", project));
+    error.Because(page.failure->cause);
+    const long status = page.failure->status;
+    if (status == 401 || status == 403) error.SetHint(CredentialsHint(PartsOf(index).host));
     throw error;
   }
-  const bool json = IsJsonPage(target.page());
-  const auto files = json ? ParseIndexJson(target.page(), target.url())
-                          : ParseIndexHtml(target.page(), target.url());
-  for (const IndexFile& file : files) {
+  for (const IndexFile& file : page.files) {
     if (!IsWanted(file, request)) continue;
     return {{"file",
              {{"filename", file.filename},

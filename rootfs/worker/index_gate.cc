@@ -4,23 +4,17 @@
 // indexes, and whatever an image runs beside the resolver.
 #include "rootfs/index_gate.h"
 
-#include <fcntl.h>
-#include <sys/socket.h>
-
-#include <cerrno>
 #include <condition_variable>
 #include <list>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <semaphore>
 #include <thread>
 
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/fs.h"
 #include "rootfs/worker/command.h"
-#include "rootfs/worker/connect_head.h"
 #include "rootfs/worker/connection.h"
 #include "rootfs/worker/fetch.h"
 #include "rootfs/worker/gate_request.h"
@@ -29,8 +23,6 @@
 namespace rundlet::rootfs::worker {
 namespace {
 
-constexpr ptrdiff_t kMostClients = 128;  // others wait to be accepted
-constexpr auto kHeadWait = std::chrono::seconds(10);
 constexpr auto kIdle = std::chrono::minutes(10);
 constexpr auto kWriteTime = std::chrono::seconds(60);
 constexpr int kFailureFile = kFirstFile + 1;
@@ -188,7 +180,7 @@ class Connection {
     const auto deadline = Clock::now() + kIdle;
     std::optional<size_t> length;
     while (!(length = HeadLength(bytes_)).has_value()) {
-      const auto until = bytes_.empty() ? deadline : Clock::now() + kHeadWait;
+      const auto until = bytes_.empty() ? deadline : Clock::now() + kHeadTime;
       if (bytes_.size() >= kMaxGateHead || !ReadMore(client_.get(), bytes_, kMaxGateHead, until))
         return std::nullopt;
     }
@@ -286,24 +278,13 @@ nlohmann::json IndexGate(const nlohmann::json& request) {
     Index& index = gate.indexes.emplace_back(std::move(settings));
     std::thread([&index] { index.client.Serve(); }).detach();
   }
-  std::counting_semaphore<kMostClients> free(kMostClients);
-  while (true) {
-    free.acquire();
-    base::UniqueFd client(accept4(kFirstFile, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!client.valid()) {
-      free.release();
-      if (errno == EINTR || errno == ECONNABORTED) continue;
-      base::ThrowErrno("accepting a connection");
+  ServeConnections(kFirstFile, [&gate](base::UniqueFd client) {
+    try {
+      Connection(gate, std::move(client)).Serve();
+    } catch (const std::exception&) {
+      // Out of memory, say: this connection ends.
     }
-    std::thread([&gate, &free, held = std::move(client)]() mutable {
-      try {
-        Connection(gate, std::move(held)).Serve();
-      } catch (const std::exception&) {
-        // Out of memory, say: this connection ends.
-      }
-      free.release();
-    }).detach();
-  }
+  });
 }
 
 }  // namespace rundlet::rootfs::worker

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "rootfs/fetch.h"
 #include "rootfs/worker/fetch_url.h"
 
 namespace rundlet::rootfs::worker {
@@ -43,22 +44,31 @@ std::string Escape(std::string_view text) {
   return escaped;
 }
 
-// Where the value of `href` stands inside the tag that `text` begins with ("<a ...>"), without its
-// quotation marks.
-std::optional<std::string_view> HrefIn(std::string_view tag) {
-  constexpr std::string_view kHref = "href=";
-  for (size_t at = tag.find(kHref); at != tag.npos; at = tag.find(kHref, at + 1)) {
+// Where the value of an attribute stands inside the tag that `tag` begins with ("<a ...>"), without
+// its quotation marks; empty when it has no value, nothing when there is no such attribute.
+std::optional<std::string_view> AttributeIn(std::string_view tag, std::string_view name) {
+  for (size_t at = tag.find(name); at != tag.npos; at = tag.find(name, at + 1)) {
+    std::string_view rest = tag.substr(at + name.size());
     if (std::isspace(static_cast<unsigned char>(tag[at - 1])) == 0) continue;
-    const std::string_view value = tag.substr(at + kHref.size());
-    if (value.empty() || (value.front() != '"' && value.front() != '\'')) return std::nullopt;
-    const size_t end = value.find(value.front(), 1);
-    if (end == value.npos) return std::nullopt;
-    return value.substr(1, end - 1);
+    if (!rest.starts_with('=')) {
+      if (rest.empty() || std::isspace(static_cast<unsigned char>(rest.front())) != 0) return "";
+      continue;  // a longer name
+    }
+    rest.remove_prefix(1);
+    if (rest.empty() || (rest.front() != '"' && rest.front() != '\'')) return std::nullopt;
+    const size_t end = rest.find(rest.front(), 1);
+    if (end == rest.npos) return std::nullopt;
+    return rest.substr(1, end - 1);
   }
   return std::nullopt;
 }
 
-std::string HrefOf(std::string_view tag) { return Unescape(HrefIn(tag).value_or("")); }
+std::optional<std::string> AttributeOf(std::string_view tag, std::string_view name) {
+  const auto value = AttributeIn(tag, name);
+  return value.has_value() ? std::optional(Unescape(*value)) : std::nullopt;
+}
+
+std::string HrefOf(std::string_view tag) { return AttributeOf(tag, "href").value_or(""); }
 
 // What a page's relative references start from.
 std::string BaseOf(std::string_view page, const std::string& page_url) {
@@ -69,12 +79,6 @@ std::string BaseOf(std::string_view page, const std::string& page_url) {
   return href.empty() || url.empty() ? page_url : url;
 }
 
-std::string LastSegment(std::string_view url) {
-  url = url.substr(0, url.find_first_of("?#"));
-  const size_t slash = url.rfind('/');
-  return std::string(slash == url.npos ? url : url.substr(slash + 1));
-}
-
 std::optional<IndexFile> AsFile(const std::string& reference, std::string filename,
                                 const std::string& page_url) {
   const size_t hash = reference.find("#sha256=");
@@ -83,7 +87,30 @@ std::optional<IndexFile> AsFile(const std::string& reference, std::string filena
   if (!digest.has_value()) return std::nullopt;
   std::string url = ResolveUrl(page_url, reference.substr(0, reference.find('#')));
   if (url.empty()) return std::nullopt;
-  return IndexFile{std::move(filename), std::move(url), *digest, 0};
+  return IndexFile{.filename = std::move(filename), .url = std::move(url), .sha256 = *digest};
+}
+
+// "sha256=<hex>"; other values ("true") say that there is one, and nothing to check it by.
+std::optional<base::Digest> MetadataDigest(const std::optional<std::string>& text) {
+  constexpr std::string_view kPrefix = "sha256=";
+  if (!text.has_value() || !text->starts_with(kPrefix)) return std::nullopt;
+  return base::Digest::Parse(text->substr(kPrefix.size()));
+}
+
+void AddNotes(const nlohmann::json& item, IndexFile& file) {
+  const auto text = [](const nlohmann::json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+  };
+  file.requires_python = text(item, "requires-python");
+  if (const auto yanked = item.find("yanked"); yanked != item.end()) {
+    if (yanked->is_string() || (yanked->is_boolean() && yanked->get<bool>()))
+      file.yanked = text(item, "yanked");
+  }
+  if (const auto metadata = item.find("core-metadata");
+      metadata != item.end() && metadata->is_object()) {
+    file.metadata = base::Digest::Parse(text(*metadata, "sha256"));
+  }
 }
 
 nlohmann::json ParsePage(std::string_view page) {
@@ -151,11 +178,12 @@ std::vector<IndexFile> ParseIndexJson(std::string_view page, const std::string& 
     const auto name = item.find("filename");
     std::optional<IndexFile> file = AsFile(
         url.substr(0, url.find('#')) + "#sha256=" + hash->get<std::string>(),
-        name != item.end() && name->is_string() ? name->get<std::string>() : LastSegment(url),
+        name != item.end() && name->is_string() ? name->get<std::string>() : FilenameOfUrl(url),
         page_url);
     if (!file.has_value()) continue;
     const auto size = item.find("size");
     if (size != item.end() && size->is_number_unsigned()) file->size = *size;
+    AddNotes(item, *file);
     files.push_back(std::move(*file));
   }
   return files;
@@ -167,9 +195,14 @@ std::vector<IndexFile> ParseIndexHtml(std::string_view page, const std::string& 
   for (size_t at = page.find("<a"); at != page.npos; at = page.find("<a", at + 1)) {
     const size_t end = page.find('>', at);
     if (end == page.npos) break;
-    const std::string reference = HrefOf(page.substr(at, end - at));
-    std::optional<IndexFile> file = AsFile(reference, LastSegment(reference), base_url);
-    if (file.has_value()) files.push_back(std::move(*file));
+    const std::string_view tag = page.substr(at, end - at);
+    const std::string reference = HrefOf(tag);
+    std::optional<IndexFile> file = AsFile(reference, FilenameOfUrl(reference), base_url);
+    if (!file.has_value()) continue;
+    file->requires_python = AttributeOf(tag, "data-requires-python").value_or("");
+    file->yanked = AttributeOf(tag, "data-yanked");
+    file->metadata = MetadataDigest(AttributeOf(tag, "data-core-metadata"));
+    files.push_back(std::move(*file));
   }
   return files;
 }
@@ -209,8 +242,8 @@ std::string RenameInHtml(std::string_view page, const std::string& page_url,
   for (size_t at = page.find("<a"); at != page.npos; at = page.find("<a", at + 1)) {
     const size_t end = page.find('>', at);
     if (end == page.npos) break;
-    const auto href = HrefIn(page.substr(at, end - at));
-    if (!href.has_value()) continue;
+    const auto href = AttributeIn(page.substr(at, end - at), "href");
+    if (!href.has_value() || href->empty()) continue;
     const std::string url = Absolute(Unescape(*href), base_url);
     const auto start = static_cast<size_t>(href->data() - page.data());
     const std::string name = url.empty() ? url : rename(url);

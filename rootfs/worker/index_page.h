@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,7 +25,10 @@ struct IndexFile {
   std::string filename;
   std::string url;  // absolute
   base::Digest sha256;
-  uint64_t size = 0;  // 0: not said
+  uint64_t size = 0;                          // 0: not said
+  std::string requires_python = {};           // as the page says it; empty: nothing
+  std::optional<std::string> yanked = {};     // with the reason, which may be empty
+  std::optional<base::Digest> metadata = {};  // sha256 of URL.metadata (PEP 658)
 };
 
 // The files of the page that have a sha256; the others are left out, since nothing could be checked

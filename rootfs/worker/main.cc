@@ -1,22 +1,28 @@
 // rundlet-worker COMMAND: reads a JSON request from standard input, prints progress and an answer
 // (worker_client.h).
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <exception>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/process.h"
+#include "base/text.h"
 #include "rootfs/worker/command.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
 
 constexpr size_t kRequestLimit = size_t{64} << 20;
+// More than any input within its limits takes that is no bomb. Of its own: not every host has
+// control groups for it.
+constexpr rlim_t kMemory = rlim_t{1} << 30;
 constexpr int64_t kProgressInterval = 50'000'000;  // nanoseconds
 
 constexpr std::array kCommands = {
@@ -29,6 +35,7 @@ constexpr std::array kCommands = {
     Command{"find-in-index", FindInIndex},
     Command{"parse-toml", ParseToml},
     Command{"proxy", Proxy},
+    Command{"mirror", ServeMirror},
     Command{"index-gate", IndexGate},
     Command{"registry-get", RegistryGet},
     Command{"list-libraries", ListLibraries},
@@ -48,8 +55,29 @@ nlohmann::json AsJson(const base::Error& error) {
             {"hint", error.hint()}}}};
 }
 
+std::string out_of_memory;  // the line that says so
+
+// Not by std::bad_alloc: what is destroyed on the way may allocate itself.
+void LimitMemory(std::string_view name) {
+  out_of_memory =
+      AsJson(base::Error(base::Fault::kInvalid, fmt::format("worker command `{}`", name))
+                 .Because(fmt::format("it took more than {} of memory", base::HumanBytes(kMemory))))
+          .dump() +
+      "\n";
+  std::set_new_handler([] {
+    [[maybe_unused]] const ssize_t written =
+        write(STDOUT_FILENO, out_of_memory.data(), out_of_memory.size());
+    _exit(1);
+  });
+#ifndef __SANITIZE_ADDRESS__  // whose own memory is larger
+  const rlimit limit = {kMemory, kMemory};
+  if (setrlimit(RLIMIT_DATA, &limit) < 0) base::ThrowErrno("limiting the worker's memory");
+#endif
+}
+
 int Main(std::string_view name) {
   try {
+    LimitMemory(name);
     for (const Command& command : kCommands) {
       if (command.name != name) continue;
       const auto request =

@@ -1,6 +1,5 @@
 // The proxy of one sandbox that may reach a few hosts: outside of it, accepting on a socket of its
 // network namespace. Every connection is hostile on both sides.
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -13,10 +12,8 @@
 #include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <semaphore>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/error.h"
@@ -33,8 +30,6 @@ namespace {
 
 using base::UniqueFd;
 
-constexpr ptrdiff_t kMostConnections = 128;  // others wait to be accepted
-constexpr auto kHeadTime = std::chrono::seconds(10);
 constexpr auto kConnectTime = std::chrono::seconds(20);
 constexpr int kIdleMilliseconds = 600'000;
 constexpr size_t kBuffer = 64 * 1024;
@@ -46,26 +41,14 @@ struct Policy {
   std::vector<std::string> private_hosts;
 };
 
-// Ends a connection; with an answer when there is a status.
-struct Refusal {
-  int status = 0;
-  std::string reason;
-};
-
 // Reads the head; what follows it stays in `bytes`.
 base::HostPort ReadTarget(int client, std::string& bytes, const Policy& policy) {
-  const auto deadline = Clock::now() + kHeadTime;
-  std::optional<size_t> length;
-  while (!(length = HeadLength(bytes)).has_value()) {
-    if (bytes.size() >= kMaxConnectHead) throw Refusal{431, "the request's head is too long"};
-    if (!ReadMore(client, bytes, kMaxConnectHead, deadline))
-      throw Refusal{Clock::now() < deadline ? 0 : 408, "the request took too long"};
-  }
-  ConnectHead head = ReadConnectHead(std::string_view(bytes).substr(0, *length));
+  const size_t length = ReadHead(client, bytes);
+  ConnectHead head = ReadConnectHead(std::string_view(bytes).substr(0, length));
   if (head.status != 200) throw Refusal{head.status, head.reason};
   if (!policy.allowed.contains(head.target))
     throw Refusal{403, fmt::format("`{}` is not allowed to this sandbox", head.target.text())};
-  bytes.erase(0, *length);
+  bytes.erase(0, length);
   return head.target;
 }
 
@@ -201,7 +184,9 @@ void Serve(UniqueFd client, const Policy& policy) {
     RequireHello(client.get(), bytes, target);
     Tunnel(client.get(), server.get(), std::move(bytes));
   } catch (const Refusal& refusal) {
-    if (refusal.status != 0) answer(refusal.status, refusal.reason);
+    if (refusal.status == 0) return;
+    answer(refusal.status, refusal.reason);
+    Linger(client.get());
   } catch (const std::exception&) {
     // Out of memory, say: this connection ends.
   }
@@ -224,20 +209,7 @@ Policy PolicyOf(const nlohmann::json& request) {
 // Never answers: it serves until it is killed.
 nlohmann::json Proxy(const nlohmann::json& request) {
   const Policy policy = PolicyOf(request);
-  std::counting_semaphore<kMostConnections> free(kMostConnections);
-  while (true) {
-    free.acquire();
-    UniqueFd client(accept4(kFirstFile, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!client.valid()) {
-      free.release();
-      if (errno == EINTR || errno == ECONNABORTED) continue;
-      base::ThrowErrno("accepting a connection");
-    }
-    std::thread([&policy, &free, held = std::move(client)]() mutable {
-      Serve(std::move(held), policy);
-      free.release();
-    }).detach();
-  }
+  ServeConnections(kFirstFile, [&policy](UniqueFd client) { Serve(std::move(client), policy); });
 }
 
 }  // namespace rundlet::rootfs::worker

@@ -54,8 +54,8 @@ template <typename Take>
 void ForEachRecord(std::string_view text, Take take) {
   std::set<std::string_view> seen;
   while (!text.empty()) {
-    const size_t space = text.find(' ');
-    if (space == text.npos || space > 10) throw Refuse("a record has no length");
+    const size_t space = text.find(' ');  // none: the largest number
+    if (space > 10) throw Refuse("a record has no length");
     const auto length = ParseDecimal<uint64_t>(text.substr(0, space), "length");
     if (length <= space + 1 || length > text.size() || text[length - 1] != '\n') {
       throw Refuse("a record's length is wrong");

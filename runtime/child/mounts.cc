@@ -30,7 +30,7 @@ constexpr int kResolveAttempts = 256;
 int OpenInRoot(int root, const char* path, unsigned flags) {
   open_how how{};
   how.flags = flags | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  how.resolve = Stands(Defence::kInRoot) ? RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS : 0;
   int fd = -1;
   // EAGAIN: a rename anywhere on the host raced with a ".." of a link; the kernel asks to try
   // again.

@@ -15,6 +15,7 @@
 #include <ctime>
 
 #include "runtime/child/child.h"
+#include "runtime/defences.h"
 
 namespace rundlet::runtime {
 namespace {
@@ -107,7 +108,7 @@ void RunInit(Prepared& prepared, pid_t program) {
   prepared.gid = 0;
   prepared.keeps = Keeps::kInit;
   GiveUpPrivileges(prepared);
-  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  prctl(PR_SET_DUMPABLE, Stands(Defence::kInit) ? 0 : 1, 0, 0, 0);
   close(prepared.status);
   while (true) {
     pollfd polled[2] = {{watch.lifeline, POLLIN, 0}, {watch.signals, POLLIN, 0}};

@@ -114,6 +114,10 @@ Started StartSandbox(Kept& kept, const LaunchHeader& header, std::vector<UniqueF
       DecodeSpec(base::ReadFd(descriptors[0].get(), kMaxSpecBytes, "a sandbox spec"));
   if (!Stands(Defence::kIds)) spec.ids.base = 0;
   if (!Stands(Defence::kNetwork)) spec.network = Network::kHost;
+  if (!Stands(Defence::kLimits)) {
+    spec.limits = {};
+    spec.scratch_bytes = SandboxSpec{}.scratch_bytes;
+  }
   std::vector<UniqueFd> handed;
   for (size_t i = mounts_at; i < descriptors.size(); ++i)
     handed.push_back(std::move(descriptors[i]));

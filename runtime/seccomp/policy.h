@@ -5,11 +5,9 @@
 // of a foreign architecture (32-bit, x32) kill the process.
 #pragma once
 
-#include <array>
-
 namespace rundlet::runtime {
 
-inline constexpr std::array kAllowed = {
+inline constexpr const char* kAllowed[] = {
     // Files and directories.
     "read",
     "write",
@@ -307,7 +305,7 @@ inline constexpr std::array kAllowed = {
     "landlock_restrict_self",
 };
 
-inline constexpr std::array kDenied = {
+inline constexpr const char* kDenied[] = {
     "mount",
     "umount2",
     "pivot_root",
@@ -373,10 +371,10 @@ struct NewerCall {
   const char* name;
   int number;
 };
-inline constexpr std::array kNewerCalls = {
-    NewerCall{"cachestat", 451},  NewerCall{"fchmodat2", 452},  NewerCall{"map_shadow_stack", 453},
-    NewerCall{"futex_wake", 454}, NewerCall{"futex_wait", 455}, NewerCall{"futex_requeue", 456},
-    NewerCall{"mseal", 462},
+inline constexpr NewerCall kNewerCalls[] = {
+    {"cachestat", 451},  {"fchmodat2", 452},  {"map_shadow_stack", 453},
+    {"futex_wake", 454}, {"futex_wait", 455}, {"futex_requeue", 456},
+    {"mseal", 462},
 };
 
 }  // namespace rundlet::runtime

@@ -39,7 +39,7 @@ bool WaitFor(int fd, short events, const CancelToken* cancel, int timeout_ms) {
     if (ready < 0 && errno != EINTR) ThrowErrno("waiting for an event");
     if (ready == 0) return false;
     if (ready > 0 && polled[0].revents != 0) return true;
-    if (ready > 0 && polled[1].revents != 0) cancel->ThrowIfCancelled();
+    if (cancel != nullptr) cancel->ThrowIfCancelled();
   }
 }
 

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
 #include <memory>
 
 #include "base/error.h"
@@ -76,6 +77,21 @@ UniqueFd OpenHostPath(const std::string& path, int flags) {
   UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC));
   if (!fd.valid()) throw NamedPathError(errno, fmt::format("opening `{}`", path));
   return fd;
+}
+
+UniqueFd OpenHostPathWithoutLinks(const std::string& path, int flags) {
+  open_how how{};
+  how.flags = static_cast<unsigned>(flags | O_CLOEXEC);
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  UniqueFd fd(static_cast<int>(syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how)));
+  if (fd.valid()) return fd;
+  if (errno != ELOOP) throw NamedPathError(errno, fmt::format("opening `{}`", path));
+  Error refusal(Fault::kInvalid, fmt::format("opening `{}`", path));
+  refusal.Because("it is a symbolic link, or behind one");
+  char resolved[PATH_MAX];
+  if (realpath(path.c_str(), resolved) != nullptr)
+    refusal.SetHint(fmt::format("if that is meant, name `{}`", Printable(resolved)));
+  throw refusal;
 }
 
 UniqueFd OpenAt(int dir, const std::string& path, int flags, mode_t mode) {

@@ -20,6 +20,9 @@ namespace rundlet::base {
 // Opens a host path with the caller's own rights, following links. Only for paths the user or
 // administrator named.
 UniqueFd OpenHostPath(const std::string& path, int flags);
+// As OpenHostPath, but a symbolic link anywhere in the path is an error (kInvalid): whoever may
+// write there could have it name something else by now.
+UniqueFd OpenHostPathWithoutLinks(const std::string& path, int flags);
 // Opens beneath `dir`. `flags` are open(2) flags; O_CLOEXEC is added. `mode` is for O_CREAT.
 UniqueFd OpenAt(int dir, const std::string& path, int flags, mode_t mode = 0);
 // As OpenAt, but an absent file is no error.

@@ -85,13 +85,8 @@ std::string Printable(std::string_view text) {
   clean.reserve(text.size());
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '\t' || c == '\n') {
-      clean += c;
-    } else if (byte < 0x20 || byte == 0x7f) {
-      clean += '?';
-    } else {
-      clean += c;
-    }
+    const bool control = byte < 0x20 || byte == 0x7f;
+    clean += control && c != '\t' && c != '\n' ? '?' : c;
   }
   return clean;
 }

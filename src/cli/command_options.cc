@@ -1,6 +1,7 @@
 #include "cli/command_options.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -19,15 +20,24 @@ constexpr int kRundletFailed = 125;
   throw base::Error(base::Fault::kInvalid, fmt::format("reading `{}`", option)).Because(why);
 }
 
+// A sandbox that may read all of the host, or write to it, is a mistake.
+bool IsRootOfTheHost(int fd) {
+  struct stat source;
+  struct stat root;
+  if (fstat(fd, &source) < 0 || stat("/", &root) < 0) base::ThrowErrno("looking at `/`");
+  return source.st_dev == root.st_dev && source.st_ino == root.st_ino;
+}
+
 // SRC:DST[:ro|rw]; the source is opened here, with the rights of whoever runs this.
 engine::UserMount ParseMount(const std::string& text) {
   const std::vector<std::string> parts = base::Split(text, ':');
   const bool with_mode = parts.size() == 3 && (parts[2] == "ro" || parts[2] == "rw");
   if (parts.size() != 2 && !with_mode)
     Refuse("--mount " + text, "it is not of the form SRC:DST[:ro|rw]");
-  return {.source = base::OpenHostPath(parts[0], O_PATH),
-          .target = parts[1],
-          .writable = with_mode && parts[2] == "rw"};
+  base::UniqueFd source = base::OpenHostPathWithoutLinks(parts[0], O_PATH);
+  if (IsRootOfTheHost(source.get())) Refuse("--mount " + text, "`/` is the whole host");
+  return {
+      .source = std::move(source), .target = parts[1], .writable = with_mode && parts[2] == "rw"};
 }
 
 std::pair<std::string, std::string> ParseVariable(const std::string& text) {
@@ -51,7 +61,7 @@ plans::Network ParseLevel(const std::string& text) {
   const auto network = plans::ParseNetwork(text);
   if (!network.has_value())
     Refuse("--network " + base::Printable(text),
-           "it is none of `none`, `host`, `allow=HOST:PORT[,HOST:PORT...]`");
+           "it is none of `none`, `packages`, `host`, `allow=HOST:PORT[,HOST:PORT...]`");
   return *network;
 }
 
@@ -114,7 +124,8 @@ void AddCommandOptions(CLI::App& command, CommandOptions& options) {
       ->allow_extra_args(false);
   command.add_option("--cwd", options.cwd, "Working directory inside");
   command.add_option("--network", options.network,
-                     "What it may reach: none (default), host, or allow=HOST:PORT[,HOST:PORT...]");
+                     "What it may reach: none (default), packages, host, or "
+                     "allow=HOST:PORT[,HOST:PORT...]");
   AddLimitOptions(command, options.limits);
   command.add_flag("--upgrade", options.upgrade, "Resolve the packages again");
 }

@@ -38,13 +38,13 @@ void PrintVerification(const engine::Verification& found, const Options& options
   }
 }
 
-int VerifyAll(engine::Repair repair, const Context& context) {
+int VerifyAll(const engine::VerifyRequest& request, const Context& context) {
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   engine::Verification found;
   {
     Progress progress(context.options);
     engine::EventBus events(progress.Sink());
-    found = engine::VerifyPackages(*engine, repair, events, &Interrupted());
+    found = engine::VerifyPackages(*engine, request, events, &Interrupted());
   }
   PrintVerification(found, context.options);
   const bool good = std::all_of(found.damaged.begin(), found.damaged.end(), [](const auto& one) {
@@ -58,12 +58,14 @@ int VerifyAll(engine::Repair repair, const Context& context) {
 
 void AddPackageVerify(CLI::App& package, Context& context) {
   auto* command = package.add_subcommand("verify", "Read every byte of the installed packages");
-  const auto repair = std::make_shared<bool>(false);
-  command->add_flag("--repair", *repair, "Remove what is damaged, and install it again");
-  command->callback([repair, &context] {
-    context.exit_code =
-        VerifyAll(*repair ? engine::Repair::kReplace : engine::Repair::kNone, context);
-  });
+  const auto request = std::make_shared<engine::VerifyRequest>();
+  command->add_flag_callback(
+      "--repair", [request] { request->repair = engine::Repair::kReplace; },
+      "Remove what is damaged, and install it again");
+  command->add_flag_callback(
+      "--disk", [request] { request->depth = engine::Depth::kDisk; },
+      "Also compare what memory holds of each file, of images too, with the disk");
+  command->callback([request, &context] { context.exit_code = VerifyAll(*request, context); });
 }
 
 }  // namespace rundlet::cli

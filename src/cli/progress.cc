@@ -135,7 +135,7 @@ class Progress::View {
       Track(event);
       Draw();
       if (!active_.empty() && !ticker_.joinable())
-        ticker_ = std::jthread([this](std::stop_token stop) { Tick(stop); });
+        ticker_ = std::jthread([this](const std::stop_token& stop) { Tick(stop); });
     }
   }
 

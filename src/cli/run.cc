@@ -60,15 +60,24 @@ void PrintJson(const engine::RunSummary& summary) {
   fmt::print("{}\n", document.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 
+bool IsUserStep(const engine::StepRecord& step) {
+  return step.kind == "python" || step.kind == "sql" || step.kind == "expect";
+}
+
 void PrintText(const engine::RunSummary& summary, bool quiet) {
   for (const engine::Preview& preview : summary.previews) fmt::print("{}\n", PreviewText(preview));
   std::fflush(stdout);
   for (const base::Error& error : summary.errors) std::fputs(error.Render().c_str(), stderr);
   if (quiet) return;
+  for (const engine::StepRecord& step : summary.record.steps) {
+    if (step.result != "failed" || !IsUserStep(step)) continue;
+    fmt::print(stderr, "`rundlet shell --run {} {}` opens the sandbox of `{}`\n", summary.record.id,
+               step.name, step.name);
+  }
   size_t ran = 0;
   size_t kept = 0;
   for (const engine::StepRecord& step : summary.record.steps) {
-    if (step.kind != "python" && step.kind != "sql" && step.kind != "expect") continue;
+    if (!IsUserStep(step)) continue;
     if (step.result == "done") ++ran;
     if (step.result == "cached" || step.result == "not-needed") ++kept;
   }

@@ -20,6 +20,17 @@ std::string Seconds(double seconds) {
   return base::HumanDuration(std::chrono::nanoseconds(static_cast<int64_t>(seconds * 1e9)));
 }
 
+ordered_json InputsToJson(const std::vector<engine::InputRecord>& inputs) {
+  ordered_json list = ordered_json::array();
+  for (const engine::InputRecord& input : inputs) {
+    list.push_back({{"table", input.table},
+                    {"bytes", input.bytes},
+                    {"kept", input.missing.empty()},
+                    {"missing", input.missing}});
+  }
+  return list;
+}
+
 ordered_json ToJson(const engine::RunRecord& run) {
   ordered_json steps = ordered_json::array();
   for (const engine::StepRecord& step : run.steps) {
@@ -31,7 +42,8 @@ ordered_json ToJson(const engine::RunRecord& run) {
                      {"peak_memory_bytes", step.peak_memory},
                      {"rows", step.rows.has_value() ? ordered_json(*step.rows) : ordered_json()},
                      {"message", step.message},
-                     {"network", step.network}});
+                     {"network", step.network},
+                     {"inputs", InputsToJson(step.inputs)}});
   }
   return {{"id", run.id},
           {"project", run.project},
@@ -88,7 +100,12 @@ void Show(const std::string& id, const Context& context) {
     if (step.network != "none") fmt::print("`{}` had network {}\n", step.name, step.network);
   }
   for (const engine::StepRecord& step : run.steps) {
-    if (step.result == "failed") fmt::print("\n{}", step.message);
+    if (step.result != "failed") continue;
+    fmt::print("\n{}", step.message);
+    for (const engine::InputRecord& input : step.inputs) {
+      fmt::print("input `{}` ({}) is {}\n", input.table, base::HumanBytes(input.bytes),
+                 input.missing.empty() ? "kept" : "not kept: " + input.missing);
+    }
   }
 }
 

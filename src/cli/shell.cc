@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <utility>
 
 #include "cli/command_options.h"
 #include "cli/interrupt.h"
@@ -18,7 +19,9 @@ namespace {
 struct ShellArguments {
   CommandOptions options;
   ProjectOptions project;
-  std::string step;  // empty: not a step's sandbox
+  std::string step;                            // of the project
+  std::pair<std::string, std::string> of_run;  // a run and its step
+  enum class Of { kCommand, kStep, kStepOfRun } of = Of::kCommand;
   bool python = false;
 };
 
@@ -26,10 +29,16 @@ engine::Command Prepare(engine::Engine& engine, const ShellArguments& arguments,
                         engine::EventBus& events) {
   std::vector<std::string> command =
       arguments.python ? std::vector<std::string>() : engine::ShellCommand();
-  if (!arguments.step.empty()) {
-    return engine::PrepareStep(engine, engine::GatherProject(arguments.project.path),
-                               arguments.project.Request(), arguments.step, std::move(command),
-                               events, &Interrupted());
+  switch (arguments.of) {
+    case ShellArguments::Of::kStep:
+      return engine::PrepareStep(engine, engine::GatherProject(arguments.project.path),
+                                 arguments.project.Request(), arguments.step, std::move(command),
+                                 events, &Interrupted());
+    case ShellArguments::Of::kStepOfRun:
+      return engine::PrepareStepOfRun(engine, arguments.of_run.first, arguments.of_run.second,
+                                      std::move(command), events, &Interrupted());
+    case ShellArguments::Of::kCommand:
+      break;
   }
   engine::CommandRequest request = arguments.options.Request();
   request.command = std::move(command);
@@ -64,9 +73,17 @@ void AddShell(CLI::App& program, Context& context) {
       command->add_option("PROJECT", arguments->project.path,
                           "Directory of a project, for the sandbox of one of its steps");
   auto* step = command->add_option("STEP", arguments->step, "Its name");
+  auto* of_run = command
+                     ->add_option("--run", arguments->of_run,
+                                  "The sandbox of a step of a run: its id, the beginning of it, or "
+                                  "`last`; and the step's name")
+                     ->type_name("RUN STEP");
   project->needs(step);
+  of_run->excludes(project);
   for (CLI::Option* option : of_commands) {
-    if (option->get_name() != "--help") project->excludes(option);
+    if (option->get_name() == "--help") continue;
+    project->excludes(option);
+    of_run->excludes(option);
   }
   command
       ->add_option("--param", arguments->project.parameters,
@@ -74,7 +91,9 @@ void AddShell(CLI::App& program, Context& context) {
       ->allow_extra_args(false)
       ->needs(project);
   command->add_flag("--python", arguments->python, "Python instead of a shell");
-  command->callback([arguments, &context] {
+  command->callback([arguments, step, of_run, &context] {
+    if (!step->empty()) arguments->of = ShellArguments::Of::kStep;
+    if (!of_run->empty()) arguments->of = ShellArguments::Of::kStepOfRun;
     context.exit_code = WithCommandCodes([&] { return RunShell(*arguments, context); });
   });
 }

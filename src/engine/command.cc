@@ -43,13 +43,25 @@ void CheckTarget(const std::string& target) {
   }
 }
 
+// What its user wrote is refused before anything is resolved, installed or started for it.
+void CheckRequest(const CommandRequest& request) {
+  runtime::SandboxSpec spec;
+  spec.mounts.mounts.push_back({"/", runtime::Skeleton{}});
+  for (const UserMount& mount : request.mounts) {
+    CheckTarget(mount.target);
+    spec.mounts.mounts.push_back({mount.target, runtime::HandedMount{}});
+  }
+  spec.argv = request.command.empty() ? std::vector<std::string>{"python"} : request.command;
+  spec.environment = request.environment;
+  if (!request.cwd.empty()) spec.cwd = request.cwd;
+  runtime::CheckSpec(std::move(spec));
+}
+
 // A scratch home or /tmp is mounted first; what the user asked for lies on top of it.
 void AddUserMounts(runtime::SandboxSpec& spec, HandedMounts& handed,
                    const std::vector<UserMount>& mounts) {
-  for (const UserMount& mount : mounts) {
-    CheckTarget(mount.target);
+  for (const UserMount& mount : mounts)
     handed.Add(mount.source.get(), mount.target, mount.writable);
-  }
   spec.mounts.mounts.insert(spec.mounts.mounts.end(), handed.mounts.begin(), handed.mounts.end());
 }
 
@@ -72,6 +84,7 @@ std::string PythonOf(const ReadyEnvironment& ready, const rootfs::Image& image) 
 
 Command PrepareCommand(Engine& engine, CommandRequest request, EventBus& events,
                        const base::CancelToken* cancel) {
+  CheckRequest(request);
   engine.launcher().Prepare(engine.config().ids);
   CheckLimits(engine, request.limits, "this command");
   rootfs::ScriptMetadata metadata;

@@ -53,8 +53,8 @@ struct Command {
   WantedLimits limits = {};
   std::optional<store::Staging> project = {};  // of a step
 
-  // Its proxy has to be started when it is: the launcher is needed once more.
-  bool last() const { return network.level != plans::Network::Level::kAllow; }
+  // Who serves it has to be started when it is: the launcher is needed once more.
+  bool last() const { return !network.IsServed(); }
 };
 
 // Installs what is missing. Throws base::Error, Cancelled.

@@ -39,12 +39,12 @@ std::string HostBundle() {
   return kHostBundles.front();
 }
 
-double Seconds(const char* name, const std::string& text) {
-  unsigned seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error == std::errc() && end == text.data() + text.size() && seconds > 0) return seconds;
+uint32_t Number(const char* name, const std::string& text, uint32_t least, const char* unit) {
+  uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size() && number >= least) return number;
   throw base::Error(base::Fault::kInvalid, fmt::format("reading {} `{}`", name, text))
-      .Because("it is not a number of seconds");
+      .Because(fmt::format("it is not a number of {}", unit));
 }
 
 unsigned UsableCores() {
@@ -85,7 +85,9 @@ Config ConfigFromEnvironment() {
   config.mirrors = rootfs::ParseMirrors(Variable({"RUNDLET_MIRRORS"}));
   config.offline = !Variable({"RUNDLET_OFFLINE"}).empty();
   if (const std::string text = Variable({"RUNDLET_BUILD_TIMEOUT"}); !text.empty())
-    config.build_timeout = Seconds("RUNDLET_BUILD_TIMEOUT", text);
+    config.build_timeout = Number("RUNDLET_BUILD_TIMEOUT", text, 1, "seconds");
+  if (const std::string text = Variable({"RUNDLET_KEPT_INPUTS"}); !text.empty())
+    config.kept_inputs = uint64_t{Number("RUNDLET_KEPT_INPUTS", text, 0, "MiB")} << 20;
   config.cores = UsableCores();
   return config;
 }

@@ -5,6 +5,7 @@
 // project's files never decide any of this (docs/reference/configuration.md).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,8 @@ struct Config {
   std::string private_hosts;    // RUNDLET_PRIVATE_HOSTS: may be downloaded from at inner addresses
   std::string netrc;            // NETRC, or ~/.netrc: credentials of package indexes; may be absent
   double build_timeout = 1800;  // RUNDLET_BUILD_TIMEOUT: seconds that building a wheel may take
+  uint64_t kept_inputs = uint64_t{1} << 30;     // RUNDLET_KEPT_INPUTS: bytes that a run may keep of
+                                                // what its failed steps read
   std::vector<rootfs::RegistryMirror> mirrors;  // RUNDLET_MIRRORS
   bool offline = false;  // --offline, RUNDLET_OFFLINE: nothing is downloaded or resolved
   runtime::IdRange ids;

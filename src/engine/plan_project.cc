@@ -156,23 +156,6 @@ std::vector<std::string> FilesOf(const Project& project, const plans::TableName&
       .Because(fmt::format("no file matches `{}`", base::Printable(table.path)));
 }
 
-// By path, size, inode and time of change: reading all of it to plan would cost more than most
-// runs.
-plans::SourceFacts SourceFactsOf(const std::vector<std::string>& paths) {
-  plans::SourceFacts facts;
-  base::Sha256 hash;
-  for (const std::string& path : paths) {
-    struct stat info;
-    if (stat(path.c_str(), &info) < 0) base::ThrowErrno("looking at `{}`", path);
-    hash.AddField(path);
-    hash.AddField(fmt::format("{} {} {} {}", info.st_size, info.st_ino, info.st_mtim.tv_sec,
-                              info.st_mtim.tv_nsec));
-    facts.bytes += static_cast<uint64_t>(info.st_size);
-  }
-  facts.content = hash.Finish();
-  return facts;
-}
-
 std::string PartsPath(const std::string& project, const plans::StepName& step) {
   return fmt::format("cache/steps/{}/{}", project, step.text());
 }
@@ -265,12 +248,31 @@ PlannedProject PlanProject(Engine& engine, const Project& project, const PlanReq
   }
   ResolveAll(engine, project, planned, request, events, cancel);
   NoteWarnings(engine, planned, events);
-  planned.plan = plans::MakePlan(planned.pipeline, GatherFacts(engine, planned),
+  const plans::Facts facts = GatherFacts(engine, planned);
+  for (const auto& [name, source] : facts.sources)
+    planned.source_contents.emplace(name, source.content);
+  planned.plan = plans::MakePlan(planned.pipeline, facts,
                                  {.parameters = planned.parameters,
                                   .only = request.only,
                                   .ignore_results = request.ignore_results});
   CheckImports(engine, planned);
   return planned;
+}
+
+// Reading all of it to plan would cost more than most runs.
+plans::SourceFacts SourceFactsOf(const std::vector<std::string>& paths) {
+  plans::SourceFacts facts;
+  base::Sha256 hash;
+  for (const std::string& path : paths) {
+    struct stat info;
+    if (stat(path.c_str(), &info) < 0) base::ThrowErrno("looking at `{}`", path);
+    hash.AddField(path);
+    hash.AddField(fmt::format("{} {} {} {}", info.st_size, info.st_ino, info.st_mtim.tv_sec,
+                              info.st_mtim.tv_nsec));
+    facts.bytes += static_cast<uint64_t>(info.st_size);
+  }
+  facts.content = hash.Finish();
+  return facts;
 }
 
 void RecordParts(Engine& engine, const std::string& project, const plans::PlannedStep& step) {

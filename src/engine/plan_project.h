@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/events.h"
 #include "engine/project.h"
+#include "plans/facts.h"
 #include "plans/pipeline.h"
 #include "plans/plan.h"
 #include "rootfs/image.h"
@@ -34,15 +35,20 @@ struct PlannedProject {
   std::map<plans::ImageName, rootfs::Lock> engine_locks;  // duckdb and pyarrow
   std::map<plans::StepName, rootfs::Lock> locks;          // of python steps and expectations
   std::map<plans::TableName, std::vector<std::string>>
-      sources;              // host paths of source tables' files
-  size_t resolved = 0;      // locks that had to be resolved now
-  int64_t oldest_lock = 0;  // seconds since the epoch; 0: no lock
+      sources;                                               // host paths of source tables' files
+  std::map<plans::TableName, base::Digest> source_contents;  // SourceFactsOf them
+  size_t resolved = 0;                                       // locks that had to be resolved now
+  int64_t oldest_lock = 0;                                   // seconds since the epoch; 0: no lock
 };
 
 // Nothing is installed but what reading the project needs. Throws plans::InvalidPipeline,
 // base::Error, Cancelled.
 PlannedProject PlanProject(Engine& engine, const Project& project, const PlanRequest& request,
                            EventBus& events, const base::CancelToken* cancel);
+
+// What the files of a source table are: by path, size, inode and time of change. Throws base::Error
+// for one that is not there.
+plans::SourceFacts SourceFactsOf(const std::vector<std::string>& paths);
 
 // Remembers what a step's result depended on, for explaining the next plan.
 void RecordParts(Engine& engine, const std::string& project, const plans::PlannedStep& step);

@@ -36,6 +36,13 @@ std::string NewRunId(const timespec& now) {
   return fmt::format("{}-{:04x}", text, (now.tv_nsec << 16) / 1'000'000'000);
 }
 
+json InputsToJson(const std::vector<InputRecord>& inputs) {
+  json list = json::array();
+  for (const InputRecord& input : inputs)
+    list.push_back({{"table", input.table}, {"bytes", input.bytes}, {"missing", input.missing}});
+  return list;
+}
+
 json ToJson(const RunRecord& run) {
   json steps = json::array();
   for (const StepRecord& step : run.steps) {
@@ -47,7 +54,8 @@ json ToJson(const RunRecord& run) {
                      {"peak_memory", step.peak_memory},
                      {"rows", step.rows.has_value() ? json(*step.rows) : json()},
                      {"message", step.message},
-                     {"network", step.network}});
+                     {"network", step.network},
+                     {"inputs", InputsToJson(step.inputs)}});
   }
   return {{"version", 1},
           {"id", run.id},
@@ -81,6 +89,8 @@ RunRecord FromJson(const json& document) {
     if (!step.at("rows").is_null()) record.rows = step.at("rows").get<uint64_t>();
     record.message = step.at("message");
     record.network = step.value("network", "none");  // likewise
+    for (const json& input : step.value("inputs", json::array()))
+      record.inputs.push_back({input.at("table"), input.at("bytes"), input.at("missing")});
     run.steps.push_back(std::move(record));
   }
   return run;

@@ -16,6 +16,13 @@ namespace rundlet::engine {
 enum class RunState { kRunning, kSucceeded, kFailed, kInterrupted };
 const char* NameOf(RunState state);  // "running", ...
 
+// A table that a failed step had as an input.
+struct InputRecord {
+  std::string table;
+  uint64_t bytes = 0;
+  std::string missing = {};  // why it is not kept; empty: it is
+};
+
 struct StepRecord {
   std::string name;
   std::string kind;    // "python", "sql", "expect", "materialize", ...
@@ -24,8 +31,9 @@ struct StepRecord {
   double cpu_seconds = 0;    // of all processors
   uint64_t peak_memory = 0;  // bytes, of all its processes at once
   std::optional<uint64_t> rows = {};
-  std::string message = {};      // the error, or why it was skipped
-  std::string network = "none";  // what it might reach: plans::Network
+  std::string message = {};              // the error, or why it was skipped
+  std::string network = "none";          // what it might reach: plans::Network
+  std::vector<InputRecord> inputs = {};  // of one that failed
 };
 
 struct RunRecord {

@@ -18,6 +18,29 @@ void SetProxyVariables(runtime::SandboxSpec& spec) {
     SetVariable(spec, name, "localhost,127.0.0.1,::1");
 }
 
+void SetIndexVariables(runtime::SandboxSpec& spec) {
+  const std::string index = fmt::format("http://127.0.0.1:{}/simple/", runtime::kProxyPort);
+  for (const char* name : {"PIP_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX"})
+    SetVariable(spec, name, index);
+}
+
+rootfs::WorkerJob ProxyJob(const Engine& engine, const plans::Network& network, int listener) {
+  std::vector<std::string> allowed;
+  for (const base::HostPort& host : network.allowed) allowed.push_back(host.text());
+  const nlohmann::json request = {{"allowed", allowed},
+                                  {"private_hosts", PrivateHosts(engine.config())}};
+  return {.command = "proxy",
+          .request = request.dump(),
+          .files = {listener},
+          .mounts = {},
+          .network = runtime::Network::kHost};
+}
+
+rootfs::WorkerJob MirrorJob(const Engine& engine, int listener) {
+  const nlohmann::json request = {{"index", engine.config().index_url}};
+  return {.command = "mirror", .request = request.dump(), .files = {listener}, .mounts = {}};
+}
+
 }  // namespace
 
 void ApplyNetwork(Engine& engine, const plans::Network& network, runtime::SandboxSpec& spec,
@@ -27,6 +50,10 @@ void ApplyNetwork(Engine& engine, const plans::Network& network, runtime::Sandbo
   switch (network.level) {
     case Level::kNone:
       break;
+    case Level::kPackages:
+      spec.network = runtime::Network::kProxied;
+      SetIndexVariables(spec);
+      return;
     case Level::kAllow:
       spec.network = runtime::Network::kProxied;
       AddBundle(handed, engine.config());
@@ -43,17 +70,14 @@ void ApplyNetwork(Engine& engine, const plans::Network& network, runtime::Sandbo
 
 std::optional<runtime::Sandbox> StartProxy(Engine& engine, const plans::Network& network,
                                            runtime::Sandbox& sandbox) {
-  if (network.level != Level::kAllow) return std::nullopt;
-  std::vector<std::string> allowed;
-  for (const base::HostPort& host : network.allowed) allowed.push_back(host.text());
-  const nlohmann::json request = {{"allowed", allowed},
-                                  {"private_hosts", PrivateHosts(engine.config())}};
+  if (!network.IsServed()) return std::nullopt;
   const base::UniqueFd listener = sandbox.TakeListener();
-  return engine.workers().Start({.command = "proxy",
-                                 .request = request.dump(),
-                                 .files = {listener.get()},
-                                 .mounts = {},
-                                 .network = runtime::Network::kHost});
+  if (network.level == Level::kAllow)
+    return engine.workers().Start(ProxyJob(engine, network, listener.get()));
+  const Network index(engine.config(), engine.config().index_url);
+  rootfs::WorkerJob job = MirrorJob(engine, listener.get());
+  rootfs::AddNetwork(index.settings(), job);
+  return engine.workers().Start(job);
 }
 
 }  // namespace rundlet::engine

@@ -3,73 +3,163 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <set>
+#include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "engine/kept_inputs.h"
 #include "engine/step.h"
-#include "engine/step_values.h"
+#include "engine/step_sandbox.h"
 #include "engine/tables.h"
 
 namespace rundlet::engine {
 namespace {
 
-const plans::Step& NamedStep(const plans::Pipeline& pipeline, const std::string& name) {
-  const auto parsed = plans::StepName::Parse(name);
-  const plans::Step* step = parsed.has_value() ? plans::FindStep(pipeline, *parsed) : nullptr;
-  if (step != nullptr) return *step;
+const plans::PlannedStep& NamedStep(const plans::Plan& plan, const std::string& name) {
   std::vector<std::string> names;
-  for (const auto* list : {&pipeline.models, &pipeline.expectations}) {
-    for (const plans::Step& one : *list) names.push_back(one.name.text());
+  for (const plans::PlannedStep& step : plan.steps) {
+    if (step.name.text() == name) return step;
+    names.push_back(step.name.text());
   }
+  std::sort(names.begin(), names.end());
   throw base::Error(base::Fault::kInvalid,
                     fmt::format("looking for step `{}`", base::Printable(name)))
       .Because("the project has none of that name")
       .Hint("it has " + base::Join(names, ", "));
 }
 
-// The files behind an input; empty: not kept.
-std::vector<base::UniqueFd> FilesOf(Engine& engine, const PlannedProject& planned,
-                                    const plans::InputTable& input) {
+// The files behind an input, opened.
+struct FoundInput {
+  std::string name;
+  std::string format;
   std::vector<base::UniqueFd> files;
-  if (const auto* source = std::get_if<plans::TableName>(&input)) {
-    for (const std::string& path : planned.sources.at(*source))
-      files.push_back(base::OpenHostPath(path, O_PATH));
-    return files;
+  std::string missing;  // why there are none
+
+  std::string text() const {
+    return files.empty() ? fmt::format("input `{}` is not there: {}", name, missing)
+                         : fmt::format("input `{0}` is at /rundlet/in/{0}", name);
   }
-  const auto table = FindTable(engine.store(), planned.name, plans::NameOf(input));
-  if (!table.has_value()) return files;
+};
+
+std::vector<base::UniqueFd> OpenResult(Engine& engine, const Table& table) {
+  std::vector<base::UniqueFd> files;
   const base::UniqueFd dir =
-      base::OpenAt(engine.store().dir(), table->Directory(), O_RDONLY | O_DIRECTORY);
-  for (const TableFile& file : table->files)
+      base::OpenAt(engine.store().dir(), table.Directory(), O_RDONLY | O_DIRECTORY);
+  for (const TableFile& file : table.files)
     files.push_back(base::OpenAt(dir.get(), file.file, O_PATH));
   return files;
 }
 
-std::string_view EndingOf(const PlannedProject& planned, const plans::InputTable& input) {
-  const auto* source = std::get_if<plans::TableName>(&input);
-  return source == nullptr ? "parquet"
-                           : plans::NameOf(planned.pipeline.config.tables.at(*source).format);
+FoundInput FindNow(Engine& engine, const std::string& project, const InputOrigin& input) {
+  FoundInput found = {input.name, input.format, {}, "no result of it is kept"};
+  for (const std::string& path : input.paths)
+    found.files.push_back(base::OpenHostPath(path, O_PATH));
+  if (!input.paths.empty()) return found;
+  if (const auto table = FindTable(engine.store(), project, input.name))
+    found.files = OpenResult(engine, *table);
+  return found;
 }
 
-void AddInputs(Engine& engine, const PlannedProject& planned, const plans::Step& step,
-               HandedMounts& handed, EventBus& events) {
-  std::set<std::string> seen;
-  for (const plans::Input& input : step.inputs) {
-    const std::string& name = plans::NameOf(input.table);
-    if (!seen.insert(name).second) continue;
-    const std::vector<base::UniqueFd> files = FilesOf(engine, planned, input.table);
-    for (size_t i = 0; i < files.size(); ++i) {
-      handed.Add(files[i].get(),
-                 fmt::format("/rundlet/in/{}/{}.{}", name, i, EndingOf(planned, input.table)));
-    }
-    events.Send({.kind = EventKind::kNote,
-                 .task = step.name.text(),
-                 .text = files.empty()
-                             ? fmt::format("input `{}` is not there: no result of it is kept", name)
-                             : fmt::format("input `{0}` is at /rundlet/in/{0}", name)});
+// Those of a source table, unless they have changed since.
+std::vector<base::UniqueFd> OpenUnchanged(const InputOrigin& input) {
+  std::vector<base::UniqueFd> files;
+  try {
+    for (const std::string& path : input.paths) files.push_back(base::OpenHostPath(path, O_PATH));
+    if (SourceFactsOf(input.paths).content != input.content) files.clear();
+  } catch (const base::Error&) {
+    files.clear();  // one of them is gone
   }
+  return files;
+}
+
+std::string WhyMissing(const RunRecord& run, const std::string& step, const InputOrigin& input) {
+  const char* const now = input.paths.empty() ? "no such result is kept" : "its files have changed";
+  for (const StepRecord& record : run.steps) {
+    if (record.name != step) continue;
+    for (const InputRecord& one : record.inputs) {
+      if (one.table == input.name && !one.missing.empty())
+        return fmt::format("the run did not keep it ({}), and {}", one.missing, now);
+    }
+  }
+  return fmt::format("the run kept none for this step, and {}", now);
+}
+
+// As the step had it: what the run kept of it, or the same rows where they came from.
+FoundInput FindAsThen(Engine& engine, const RunRecord& run, const std::string& step,
+                      const InputOrigin& input) {
+  FoundInput found = {input.name, input.format, {}, {}};
+  if (auto kept = FindKeptInput(engine.store(), run.id, input.name)) {
+    found.format = "arrow";
+    found.files.push_back(*std::move(kept));
+    return found;
+  }
+  if (!input.paths.empty()) {
+    found.files = OpenUnchanged(input);
+  } else if (const auto table = FindTable(engine.store(), run.project, input.name);
+             table.has_value() && table->fingerprint == input.content) {
+    found.files = OpenResult(engine, *table);
+  }
+  if (found.files.empty()) found.missing = WhyMissing(run, step, input);
+  return found;
+}
+
+// Under the leases of its sandbox: what is there stays.
+void RequireLayers(Engine& engine, const StepSandbox& step) {
+  const rootfs::Image& image = step.image;
+  const bool whole =
+      std::all_of(image.layers.begin(), image.layers.end(), [&engine](const auto& layer) {
+        return engine.store().Find(store::Kind::kLayer, layer.hex()).has_value();
+      });
+  if (whole) return;
+  throw base::Error(base::Fault::kInvalid,
+                    fmt::format("making the sandbox of step `{}`", step.step))
+      .Because(fmt::format("image `{}` (sha256:{}) was removed", image.name,
+                           image.manifest_digest.hex()))
+      .Hint(image.origin.has_value()
+                ? fmt::format("`rundlet image pull {}@sha256:{}` takes it again",
+                              image.origin->reference.substr(0, image.origin->reference.find('@')),
+                              image.origin->top.hex())
+                : "import the same image again, under any name");
+}
+
+// What a step's sandbox needs beside its values.
+struct StepSurroundings {
+  std::string project;                         // relative to the state directory
+  std::optional<store::Staging> staging = {};  // that the project lies in
+  std::vector<FoundInput> inputs;
+};
+
+Command MakeCommand(Engine& engine, const StepSandbox& step, StepSurroundings around,
+                    std::vector<std::string> argv, EventBus& events,
+                    const base::CancelToken* cancel) {
+  CheckLimits(engine, step.limits, fmt::format("step `{}`", step.step));
+  Command made = {.image = ImageSandbox(engine, step.image)};
+  RequireLayers(engine, step);
+  made.environment = EnsureEnvironment(engine, step.image, step.lock, events, cancel);
+  made.network = step.network;
+  made.limits = step.limits;
+  made.project = std::move(around.staging);
+  for (const FoundInput& input : around.inputs) {
+    for (size_t i = 0; i < input.files.size(); ++i) {
+      made.handed.Add(input.files[i].get(),
+                      fmt::format("/rundlet/in/{}/{}.{}", input.name, i, input.format));
+    }
+    events.Send({.kind = EventKind::kNote, .task = step.step, .text = input.text()});
+  }
+  StepTask task = {.kind = {}, .label = step.step};
+  task.image = &step.image;
+  task.environment = &made.environment.environment;
+  task.project = around.project;
+  task.variables = step.variables;
+  task.network = step.network;
+  task.limits = step.limits;
+  made.spec = StepSpec(engine, made.image, task, made.handed);
+  SetVariable(made.spec, "RUNDLET_PARAMETERS", step.parameters);
+  made.spec.argv = argv.empty() ? std::vector<std::string>{"/env/bin/python"} : std::move(argv);
+  return made;
 }
 
 }  // namespace
@@ -79,33 +169,32 @@ Command PrepareStep(Engine& engine, const Project& project, const PlanRequest& r
                     const base::CancelToken* cancel) {
   engine.launcher().Prepare(engine.config().ids);
   const PlannedProject planned = PlanProject(engine, project, request, events, cancel);
-  const plans::Step& step = NamedStep(planned.pipeline, name);
-  const WantedLimits limits = LimitsOf(step);
-  CheckLimits(engine, limits, fmt::format("step `{}`", step.name.text()));
-  const rootfs::Image& image = planned.images.at(step.image);
-  const rootfs::Lock& lock = step.kind == plans::StepKind::kSql
-                                 ? planned.engine_locks.at(step.image)
-                                 : planned.locks.at(step.name);
-  Command made = {.image = ImageSandbox(engine, image)};
-  made.environment = EnsureEnvironment(engine, image, lock, events, cancel);
-  made.network = step.network;
-  made.limits = limits;
-  made.project = engine.store().NewStaging();
-  if (fchmod(made.project->tree(), 0755) < 0) base::ThrowErrno("making a project's directory");
-  WriteProject(project, made.project->tree());
-  StepTask task = {.kind = {}, .label = step.name.text()};
-  task.image = &image;
-  task.environment = &made.environment.environment;
-  task.project = made.project->tree_path();
-  task.variables.assign(step.environment.begin(), step.environment.end());
-  task.network = step.network;
-  task.limits = limits;
-  AddInputs(engine, planned, step, made.handed, events);
-  made.spec = StepSpec(engine, made.image, task, made.handed);
-  SetVariable(made.spec, "RUNDLET_PARAMETERS", ParametersOf(step, planned.parameters));
-  made.spec.argv =
-      command.empty() ? std::vector<std::string>{"/env/bin/python"} : std::move(command);
-  return made;
+  const StepSandbox step = SandboxOf(planned, NamedStep(planned.plan, name));
+  StepSurroundings around;
+  around.staging = engine.store().NewStaging();
+  around.project = around.staging->tree_path();
+  WriteProject(project, around.staging->tree());
+  for (const InputOrigin& input : step.inputs)
+    around.inputs.push_back(FindNow(engine, planned.name, input));
+  return MakeCommand(engine, step, std::move(around), std::move(command), events, cancel);
+}
+
+Command PrepareStepOfRun(Engine& engine, const std::string& id, const std::string& name,
+                         std::vector<std::string> command, EventBus& events,
+                         const base::CancelToken* cancel) {
+  engine.launcher().Prepare(engine.config().ids);
+  const RunRecord run = FindRun(engine.store(), id);
+  const StepSandbox step = RecordedSandbox(engine.store(), run, name);
+  StepSurroundings around = {.project = fmt::format("runs/{}/project", run.id), .inputs = {}};
+  for (const InputOrigin& input : step.inputs)
+    around.inputs.push_back(FindAsThen(engine, run, name, input));
+  events.Send({.kind = EventKind::kNote,
+               .task = name,
+               .text = fmt::format("as in run {} of {}: image `{}`, {} packages, the code of then, "
+                                   "parameters {}",
+                                   run.id, run.project, step.image.name,
+                                   step.lock.distributions.size(), step.parameters)});
+  return MakeCommand(engine, step, std::move(around), std::move(command), events, cancel);
 }
 
 }  // namespace rundlet::engine

@@ -21,4 +21,10 @@ Command PrepareStep(Engine& engine, const Project& project, const PlanRequest& r
                     const std::string& step, std::vector<std::string> command, EventBus& events,
                     const base::CancelToken* cancel);
 
+// As run `run` (an id, its unique beginning, or "last") made it, from what is recorded of it: the
+// project is not looked at. Inputs are there only as they were then. Throws base::Error, Cancelled.
+Command PrepareStepOfRun(Engine& engine, const std::string& run, const std::string& step,
+                         std::vector<std::string> command, EventBus& events,
+                         const base::CancelToken* cancel);
+
 }  // namespace rundlet::engine

@@ -15,13 +15,18 @@
 #include "engine/resolver.h"
 #include "rootfs/bytecode.h"
 #include "rootfs/package.h"
+#include "store/disk_comparison.h"
 
 namespace rundlet::engine {
 namespace {
 
 using store::Kind;
 
-constexpr Kind kVerified[] = {Kind::kWheel, Kind::kPackage, Kind::kLower, Kind::kEnvironment};
+std::vector<Kind> KindsFor(Depth depth) {
+  std::vector<Kind> kinds = {Kind::kWheel, Kind::kPackage, Kind::kLower, Kind::kEnvironment};
+  if (depth == Depth::kDisk) kinds.push_back(Kind::kLayer);
+  return kinds;
+}
 
 // The first line of one manifest that the other does not have, as a path. What was made is not
 // kept, only its digest: a package's RECORD says which file is wrong.
@@ -41,9 +46,14 @@ std::string FirstDifference(Engine& engine, const store::EntryInfo& entry,
   return "a mode, a name or the bytecode is not what was made";
 }
 
-std::optional<std::string> FaultOf(Engine& engine, const store::EntryInfo& entry) {
+std::optional<std::string> FaultOf(Engine& engine, const store::EntryInfo& entry, Depth depth) {
   const base::UniqueFd tree = base::OpenAt(
       engine.store().dir(), store::Store::PathOf(entry.kind, entry.key), O_RDONLY | O_DIRECTORY);
+  if (depth == Depth::kDisk) {
+    if (const auto path = store::FirstUnlikeItsDisk(tree.get()); path.has_value())
+      return fmt::format("`{}` in memory is not what the disk holds", base::Printable(*path));
+  }
+  if (entry.kind == Kind::kLayer) return std::nullopt;
   try {
     const store::Manifest manifest = store::ManifestOf(tree.get());
     if (manifest.digest() == entry.output) return std::nullopt;
@@ -103,6 +113,7 @@ void Replace(Engine& engine, std::vector<DamagedEntry>& damaged, EventBus& event
              const base::CancelToken* cancel) {
   // Lowers share their files with packages: all of it goes before anything is made.
   for (DamagedEntry& one : damaged) {
+    if (one.kind == Kind::kLayer) continue;  // what is wrong is in memory only
     const bool in_use = engine.store().Remove(one.kind, one.key) == store::Removal::kInUse;
     one.state = in_use ? DamagedEntry::State::kInUse : DamagedEntry::State::kRemoved;
   }
@@ -129,21 +140,21 @@ const char* NameOf(DamagedEntry::State state) {
   return "";
 }
 
-Verification VerifyPackages(Engine& engine, Repair repair, EventBus& events,
+Verification VerifyPackages(Engine& engine, const VerifyRequest& request, EventBus& events,
                             const base::CancelToken* cancel) {
   Verification found;
-  for (const Kind kind : kVerified) {
+  for (const Kind kind : KindsFor(request.depth)) {
     for (const store::EntryInfo& entry : engine.store().List(kind)) {
       if (cancel != nullptr) cancel->ThrowIfCancelled();
       const store::Lease lease = engine.store().Use(kind, entry.key);
       if (!engine.store().Find(kind, entry.key).has_value()) continue;  // pruned meanwhile
       ++found.entries;
       found.bytes += entry.bytes;
-      if (auto cause = FaultOf(engine, entry))
+      if (auto cause = FaultOf(engine, entry, request.depth))
         found.damaged.push_back({kind, entry.key, entry.name, *std::move(cause)});
     }
   }
-  if (repair == Repair::kReplace) Replace(engine, found.damaged, events, cancel);
+  if (request.repair == Repair::kReplace) Replace(engine, found.damaged, events, cancel);
   return found;
 }
 

@@ -16,6 +16,16 @@ enum class Repair {
   kReplace,  // remove what is damaged, and install it again where a lock says from where
 };
 
+enum class Depth {
+  kMemory,  // what programs would read: the page cache, mostly
+  kDisk,    // also whether that is what the disk holds, in layers of images too
+};
+
+struct VerifyRequest {
+  Repair repair = Repair::kNone;
+  Depth depth = Depth::kMemory;
+};
+
 struct DamagedEntry {
   enum class State {
     kDamaged,   // as it was found
@@ -37,9 +47,10 @@ struct Verification {
   std::vector<DamagedEntry> damaged;
 };
 
-// Reads every byte of the wheels, packages and lowers. Throws base::Error when something that was
-// removed cannot be made again (network), Cancelled.
-Verification VerifyPackages(Engine& engine, Repair repair, EventBus& events,
+// Reads every byte of the wheels, packages and lowers. A layer is not repaired: what is wrong with
+// it is in memory only. Throws base::Error when something that was removed cannot be made again
+// (network), and when the file system does not read past its cache (kDisk); Cancelled.
+Verification VerifyPackages(Engine& engine, const VerifyRequest& request, EventBus& events,
                             const base::CancelToken* cancel);
 
 }  // namespace rundlet::engine

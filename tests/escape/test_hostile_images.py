@@ -129,3 +129,36 @@ def test_targets_of_mounts_are_not_led_away(
         assert f"mounting `{target}`" in done.err
     shared_state.ok("image", "rm", "hostile")
     assert hashes(canary) == before
+
+
+SETTINGS = [
+    name for name in ("core_pattern", "sysrq", "modprobe", "hostname") if Path("/proc/sys/kernel", name).exists()
+]
+
+
+@pytest.mark.parametrize("place", ["/proc", "/proc/sys/kernel", "/proc/self", "/proc/1", "/proc/self/attr", "/proc/fs"])
+def test_a_volume_over_a_part_of_proc_redirects_nothing(
+    shared_state: Rundlet, image_311: Path, tmp_path: Path, place: str
+) -> None:
+    """A link of the image brings it there. What a runtime would write below /proc would go where the volume says."""
+    settings = {name: Path("/proc/sys/kernel", name).read_bytes() for name in SETTINGS}
+    volume = tmp_path / "volume"
+    (volume / "attr").mkdir(parents=True)
+    for name in ("uid_map", "gid_map", "setgroups", "oom_score_adj", "attr/exec", "attr/current", "loginuid"):
+        (volume / name).symlink_to("/proc/sys/kernel/core_pattern")
+    for name in SETTINGS:
+        (volume / name).write_text("of the volume\n")
+    for path in (volume, volume / "attr"):
+        path.chmod(0o777)
+    before = hashes(volume)
+    layout = with_layers(image_311, tmp_path / "layout", {"opt/in": symlink(place)})
+    shared_state.ok("image", "import", "hostile", layout)
+    tried = "echo x > /opt/in/core_pattern; echo x > /proc/sys/kernel/core_pattern; exit 0"
+    for mode in ("ro", "rw"):
+        mount = ("--mount", f"{volume}:/opt/in:{mode}")
+        done = shared_state("exec", "--image", "hostile", *mount, "--", "true")
+        assert done.code == 0 or (done.code == 125 and "mounting `/opt/in`" in done.err), str(done)
+        assert hashes(volume) == before, "somebody wrote below /proc"
+        shared_state("exec", "--image", "hostile", *mount, "--", "sh", "-c", tried)
+        assert {name: Path("/proc/sys/kernel", name).read_bytes() for name in settings} == settings
+    shared_state.ok("image", "rm", "hostile")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from escape.attacker_program import PROGRAM, hashes, on_a_terminal
+from escape.attacker_program import PROGRAM, arguments, hashes, on_a_terminal, parse
 from escape.attacker_program import listening as listening_on_the_host
 from functional.conftest import ROOT, import_image
 from functional.test_exec import read_line
@@ -41,7 +41,14 @@ DEFENCES = [
     "keyring",
     "ids",
     "descriptors",
+    "in root",
+    "directory",
+    "init",
+    "limits",
 ]
+# tests/escape/test_swaps.py takes these away.
+WALLS_OF_MOUNT_POINTS = ("in root", "ids")
+WALLS_OF_THE_DIRECTORY = ("descriptors", "directory")
 LANDLOCK_CREATE_RULESET = 444
 
 
@@ -87,6 +94,10 @@ CASES = [
     Case("terminals/the caller's by name", ("session",)),
     Case("terminals/into the caller's", ("session", "filter")),
     Case("descriptors/left open", ("descriptors",), "open"),
+    Case("descriptors/of init", ("init", "capabilities"), "read"),
+    # Init runs the launcher's program: then only that it runs keeps a step from writing to it.
+    Case("proc/write /proc/1/exe", ("init", "capabilities", "ids"), "ETXTBSY"),
+    Case("proc/write /proc/1/mem", ("init", "capabilities", "read-only proc", "landlock")),
 ]
 
 
@@ -189,8 +200,36 @@ def test_an_attack_gets_through_without_its_walls(weakened: Weakened, victim: in
     assert (hashes(place) != before) == (case.attack == "shared/write")
 
 
+@pytest.mark.parametrize("left", [*WALLS_OF_THE_DIRECTORY, None])
+def test_a_step_starts_outside_without_its_walls(weakened: Weakened, left: str | None) -> None:
+    """`--cwd` through whatever is open while the sandbox is made."""
+    driver = weakened.without(*(wall for wall in WALLS_OF_THE_DIRECTORY if wall != left))
+    name = "descriptors/the working directory"
+    words = set()
+    for number in range(3, 65):
+        done = driver(*arguments(name, options=("--cwd", f"/proc/self/fd/{number}")))
+        words |= {one.word for one in parse(done.out)} if done.code != 125 else set()
+    assert ("outside" in words) == (left is None), words
+
+
+# What is more than the limit, and no harm to a host.
+GREEDY = {
+    "--memory 64MiB": "x = bytearray(96 << 20); print('got it')",
+    "--pids 20": "import os, time; all([os.fork() or time.sleep(60) for _ in range(40)]); print('got it')",
+    "--disk 2MiB": "open('/tmp/x', 'wb').write(bytes(8 << 20)); print('got it')",
+}
+
+
+@pytest.mark.parametrize("limit", GREEDY)
+def test_a_step_takes_more_without_its_limits(weakened: Weakened, limit: str) -> None:
+    command = ("exec", "--image", "python-3.11", *limit.split(), "--", "python3", "-c", GREEDY[limit])
+    assert weakened.without()(*command).out == ""
+    assert weakened.without("limits").ok(*command).out == "got it\n"
+
+
 def test_every_defence_has_an_attack() -> None:
-    assert {wall for case in CASES for wall in case.walls} == set(DEFENCES)
+    walls = {wall for case in CASES for wall in case.walls}
+    assert walls | {*WALLS_OF_MOUNT_POINTS, *WALLS_OF_THE_DIRECTORY, "limits"} == set(DEFENCES)
 
 
 def test_the_weak_launcher_names_these_defences(weakened: Weakened) -> None:

@@ -9,17 +9,16 @@ import os
 import shlex
 import signal
 import subprocess
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from support import wheelcache
 from support.certificates import make_certificates
 from support.hosts import with_hosts
 from support.index import PackageIndex
+from support.installers import TARGET, pip, uv
 from support.leaks import processes
 from support.pipelines import write
 from support.rundlet import Rundlet
@@ -28,7 +27,6 @@ from support.wheels import module
 IMAGE = ("--image", "python-3.11")
 HOST = "index.test"
 HOSTS = {HOST: ["127.0.0.1"], "other.test": ["127.0.0.1"], "inner.test": ["127.0.0.1", "10.0.0.1"]}
-PIP = Path("/usr/share/python-wheels")
 
 # Speaks to the proxy as a hostile program would.
 CLIENT = """
@@ -97,27 +95,23 @@ def test_urllib(served: Served) -> None:
 
 
 def test_pip(served: Served) -> None:
-    wheels = sorted(PIP.glob("pip-*.whl"))
-    assert wheels, "the package python3-pip-whl is not there"
-    command = ("python3", "/pip.whl/pip", "install", "-q", "--no-cache-dir", "--disable-pip-version-check")
-    target = ("--target", "/tmp/demo", "--index-url", served.index.url, "demo")
-    script = shlex.join([*command, *target]) + " && ls /tmp/demo"
-    out = served.run("sh", "-c", script, options=("--mount", f"{wheels[-1]}:/pip.whl"))
-    assert "demo.py" in out.split()
+    options, line = pip("--index-url", served.index.url, "demo")
+    assert "demo.py" in served.run("sh", "-c", f"{line} && ls {TARGET}", options=options).split()
 
 
 def test_uv(served: Served, tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    (wheel,) = wheelcache.default_folder().glob("uv-*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = [name for name in archive.namelist() if name.endswith("/uv")]
-        (tmp_path / "uv").write_bytes(archive.read(name))
-    (tmp_path / "uv").chmod(0o755)
-    command = ("uv", "pip", "install", "-q", "--no-cache", "--no-config", "--python", "/usr/bin/python3")
-    target = ("--target", "/tmp/demo", "--index-url", served.index.url, "demo")
-    script = shlex.join([*command, *target]) + " && ls /tmp/demo"
-    out = served.run("sh", "-c", script, options=("--mount", f"{tmp_path / 'uv'}:/usr/local/bin/uv"))
-    assert "demo.py" in out.split()
+    options, line = uv(tmp_path, "--index-url", served.index.url, "demo")
+    assert "demo.py" in served.run("sh", "-c", f"{line} && ls {TARGET}", options=options).split()
+
+
+@pytest.mark.parametrize("library", ["requests", "httpx"])
+def test_libraries(served: Served, library: str) -> None:
+    """They go by the variables: proxy and authorities."""
+    program = f"import {library} as one; print(one.get('{served.index.url}/demo/').status_code)"
+    assert served.run("python", "-c", program, options=("--with", library)) == "200\n"
+    elsewhere = f"import {library} as one\ntry:\n    one.get('https://other.test/')\nexcept Exception as error:\n"
+    out = served.run("python", "-c", elsewhere + "    print(error)", options=("--with", library))
+    assert "is not allowed to this sandbox" in out
 
 
 def test_only_what_is_listed(served: Served) -> None:

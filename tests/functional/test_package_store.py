@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import subprocess
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from functional.conftest import built_image
+from functional.test_full_disk import Disk
 
 from support.index import PackageIndex
 from support.leaks import Allowance
@@ -256,3 +259,44 @@ def test_killed_at_each_stage(own: Rundlet, index: PackageIndex, no_leaks: Allow
     assert own.ok("exec", *IMAGE, "--with", "victim", "--", *run).out == "399\n"
     verified(own)
     assert not list((own.state / "staging").glob("[0-9a-f]*"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, no_leaks: Allowance) -> Iterator[Disk]:
+    made = Disk(tmp_path, 700 << 20)
+    yield made
+    made.close()
+
+
+def test_memory_that_is_not_what_the_disk_holds(small_disk: Disk, index: PackageIndex) -> None:
+    """As after a write to cached pages; here it is the disk that changes, behind the back of the cache."""
+    marker = b"value = 'found on the disk by this text'\n"
+    index.add(module("stable", content=marker.decode()))
+    driver = Rundlet(small_disk.root / "state", environment={"RUNDLET_INDEX": index.url})
+    driver.ok("image", "import", "python-3.11", built_image("python-3.11"), timeout=300)
+    use(driver, "stable")
+    assert driver.json("package", "verify", "--disk")["damaged"] == []
+    (package,) = site(driver, "packages", "stable.py")
+    package.read_bytes()  # it is in the cache now, and stays there
+    os.sync()
+    with open(small_disk.file, "r+b") as disk, mmap.mmap(disk.fileno(), 0) as blocks:
+        at = blocks.find(marker)
+        assert at >= 0
+        while at >= 0:
+            blocks[at : at + 5] = b"VALUE"
+            at = blocks.find(marker, at)
+    assert package.read_bytes() == marker
+    verified(driver)  # every byte that a program would read is what was installed
+    found = driver("-o", "json", "package", "verify", "--disk").check(1).json["damaged"]
+    assert {one["kind"] for one in found} == {"packages", "lowers"}
+    assert all("stable.py` in memory is not what the disk holds" in one["cause"] for one in found)
+
+
+def test_layers_are_compared_with_the_disk_too(own: Rundlet) -> None:
+    use(own, "leaf")
+    without = own.json("package", "verify")
+    compared = own.json("package", "verify", "--disk")
+    assert compared["damaged"] == []
+    layers = len(entries(own, "layers"))
+    assert layers > 0
+    assert compared["entries"] == without["entries"] + layers

@@ -1,4 +1,5 @@
-// What a sandbox says to its proxy: a head that names a host with a port, and a TLS hello.
+// What a sandbox says to its proxy or mirror: a head that names a host with a port, a page or a
+// file; and a TLS hello.
 #include <cstdint>
 #include <cstdlib>
 #include <span>
@@ -6,6 +7,8 @@
 
 #include "rootfs/worker/client_hello.h"
 #include "rootfs/worker/connect_head.h"
+#include "rootfs/worker/connection.h"
+#include "rootfs/worker/mirror_request.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace rundlet::rootfs::worker;  // NOLINT(build/namespaces): a program of one function
@@ -15,6 +18,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const bool served = head.status == 200;
     if (served != rundlet::base::ParseHostPort(head.target.text()).has_value()) std::abort();
     if (served == !head.reason.empty()) std::abort();
+    const MirrorRequest request = ReadMirrorRequest(text.substr(0, *length));
+    const bool mirrored = request.status == 200;
+    if (mirrored == !request.reason.empty()) std::abort();
+    if (mirrored != (request.project.empty() != request.file.empty())) std::abort();
   }
   using State = ClientHello::State;
   const ClientHello whole = ReadClientHello({data, size});

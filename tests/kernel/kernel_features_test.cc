@@ -25,13 +25,13 @@ TEST_F(Features, AreTriedAndLeaveNothing) {
     EXPECT_NE(feature.detail, "") << feature.name;
     EXPECT_TRUE(feature.available || !feature.otherwise.empty()) << feature.name;
   }
-  EXPECT_THAT(names,
-              ::testing::ElementsAre(
-                  "kernel", "detached mounts", "user namespaces", "ids of sandboxes",
-                  "number of user namespaces", "all namespaces at once", "procfs of a sandbox",
-                  "overlay by descriptor", "overlay by name", "writable layer in memory",
-                  "layers with shifted owners", "500 layers", "system-call filter", "pidfd",
-                  "memory limits", "process limits", "cpu limits", "Landlock"));
+  EXPECT_THAT(names, ::testing::ElementsAre(
+                         "kernel", "detached mounts", "user namespaces", "ids of sandboxes",
+                         "number of user namespaces", "all namespaces at once",
+                         "procfs of a sandbox", "overlay by descriptor", "overlay by name",
+                         "writable layer in memory", "layers with shifted owners", "500 layers",
+                         "system-call filter", "pidfd", "memory limits", "process limits",
+                         "cpu limits", "Landlock", "reading past the page cache"));
   EXPECT_EQ(base::ListDir(state_->dir()).size(), entries.size());
   EXPECT_EQ(Held(), before);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -89,6 +90,12 @@ int Facts(char** arguments) {
   printf("umask=%o\n", mask);
   printf("pid=%d\nppid=%d\nsession=%d\n", getpid(), getppid(), getsid(0));
   printf("terminal=%s\n", Verdict(open("/dev/tty", O_RDWR | O_CLOEXEC)));
+  struct winsize size;
+  if (ioctl(0, TIOCGWINSZ, &size) == 0) {
+    printf("size=%u %u\n", size.ws_row, size.ws_col);
+  } else {
+    printf("size=%s\n", Verdict(-1));
+  }
   return 0;
 }
 
@@ -135,6 +142,7 @@ int main(int count, char** arguments) {
       {"i386", ForeignI386},
       {"network", Network},
       {"abstract", Abstract},
+      {"ask", Ask},
       {"scatter", Scatter},
       {"obedient", Obedient},
       {"stubborn", Stubborn},

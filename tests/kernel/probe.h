@@ -28,6 +28,7 @@ int ForeignI386(char** arguments);
 
 int Network(char** arguments);  /* interfaces, and connecting to various addresses */
 int Abstract(char** arguments); /* NAME: connects to an abstract socket */
+int Ask(char** arguments);      /* PORT TEXT: of its loopback, and prints what it is answered */
 int Scatter(char** arguments);  /* COUNT: leaves that many daemons behind and exits */
 int Obedient(char** arguments); /* exits with 42 at TERM */
 int Stubborn(char** arguments); /* ignores what can be ignored */

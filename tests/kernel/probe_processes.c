@@ -118,3 +118,19 @@ int Abstract(char** arguments) {
   printf("%s\n", Verdict(result));
   return 0;
 }
+
+int Ask(char** arguments) {
+  const struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)atoi(arguments[0])),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  char answer[256];
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connect(fd, (const struct sockaddr*)&address, sizeof address) < 0 ||
+      write(fd, arguments[1], strlen(arguments[1])) < 0) {
+    printf("%s\n", Verdict(-1));
+    return 1;
+  }
+  const ssize_t count = read(fd, answer, sizeof answer);
+  printf("%.*s\n", (int)(count > 0 ? count : 0), answer);
+  return 0;
+}

@@ -38,6 +38,7 @@ def test_decorators_return_the_function():
         rundlet.resources(cpus=1),
         rundlet.env(A="b"),
         rundlet.network("host"),
+        rundlet.network("packages"),
         rundlet.network(allow=["api.example.com:443"]),
     ):
         assert decorator(function) is function
@@ -102,6 +103,7 @@ def test_requirements(pip, expected):
 
 def test_a_network_is_one_text():
     assert _values.network_text("host", None) == "host"
+    assert _values.network_text("packages", None) == "packages"
     hosts = ["b.example:443", "A.Example:0443", "b.example:443"]
     assert _values.network_text(None, hosts) == "allow=a.example:443,b.example:443"
 

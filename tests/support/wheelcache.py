@@ -42,6 +42,7 @@ GROUPS: list[tuple[str, list[str]]] = [
     ("3.11", ["pandas==1.5.3", "numpy==1.26.4", "pyarrow"]),
     ("3.11", ["pyarrow==20.0.0"]),
     ("3.11", ["six"]),
+    ("3.11", ["requests", "httpx"]),
     ("3.11", ["setuptools", "wheel"]),
     ("3.13", ["polars==1.44.2", "pyarrow"]),
 ]

@@ -60,6 +60,14 @@ const char* NameOf(Defence defence) {
       return "ids";
     case Defence::kDescriptors:
       return "descriptors";
+    case Defence::kInRoot:
+      return "in root";
+    case Defence::kDirectory:
+      return "directory";
+    case Defence::kInit:
+      return "init";
+    case Defence::kLimits:
+      return "limits";
     case Defence::kCount:
       break;
   }

@@ -45,6 +45,25 @@ TEST_F(FsTest, NothingIsFollowedOutOfTheTree) {
   EXPECT_THROW(MakeDirs(dir_.get(), "a/../b"), Error);
 }
 
+TEST_F(FsTest, HostPathsWithoutLinksAreWhatTheySay) {
+  MakeDirs(dir_.get(), "real/inner");
+  ASSERT_EQ(symlinkat("real", dir_.get(), "link"), 0);
+  ASSERT_EQ(symlinkat("nowhere", dir_.get(), "dangling"), 0);
+  EXPECT_TRUE(OpenHostPathWithoutLinks(path_ + "/real/inner", O_PATH).valid());
+  for (const char* name : {"/link", "/link/", "/link/inner", "/dangling"}) {
+    try {
+      OpenHostPathWithoutLinks(path_ + name, O_PATH);
+      ADD_FAILURE() << name;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.fault(), Fault::kInvalid);
+      EXPECT_EQ(error.chain().back(), "it is a symbolic link, or behind one");
+      const bool known = error.hint().find("/real") != std::string::npos;
+      EXPECT_EQ(known, std::string(name) != "/dangling") << error.hint();
+    }
+  }
+  EXPECT_THROW(OpenHostPathWithoutLinks("/proc/self/fd/0", O_PATH), Error);
+}
+
 TEST_F(FsTest, RemoveTreeRemovesUnwritableTreesAndNotWhatLinksNameOutside) {
   ReplaceAt(dir_.get(), "kept", "x", 0644, Durability::kNone);
   MakeDirs(dir_.get(), "tree/a/b");

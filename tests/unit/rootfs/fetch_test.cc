@@ -345,7 +345,7 @@ TEST(IndexPage, Json) {
   ASSERT_EQ(files.size(), 2u);
   EXPECT_EQ(files[0].url, "https://h.example/uv-1.whl");
   EXPECT_EQ(files[0].size, 7u);
-  EXPECT_EQ(files[1].filename, "a%20b.whl");
+  EXPECT_EQ(files[1].filename, "a b.whl");
   for (const char* bad : {"", "[]", "{}", R"({"files":{}})"}) {
     EXPECT_THROW(ParseIndexJson(bad, kPage), base::Error) << bad;
   }

@@ -5,6 +5,7 @@
 
 #include "rootfs/worker/client_hello.h"
 #include "rootfs/worker/connect_head.h"
+#include "rootfs/worker/connection.h"
 
 namespace rundlet::rootfs::worker {
 namespace {

@@ -1,0 +1,262 @@
+#include "engine/task_runner.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "base/fs.h"
+#include "base/text.h"
+#include "engine/environments.h"
+#include "engine/step_values.h"
+#include "engine/tables.h"
+
+namespace rundlet::engine {
+namespace {
+
+using base::Error;
+using base::Fault;
+using plans::Task;
+using plans::TaskKind;
+
+// Tasks of these kinds run in the engine's own environment: duckdb and pyarrow.
+bool UsesEngineEnvironment(TaskKind kind) {
+  return kind == TaskKind::kSql || kind == TaskKind::kScan || kind == TaskKind::kMaterialize;
+}
+
+bool IsUserTask(const Task& task) {
+  return task.kind == TaskKind::kPython || task.kind == TaskKind::kSql ||
+         task.kind == TaskKind::kExpect;
+}
+
+}  // namespace
+
+const std::string& LabelOf(const Task& task) {
+  return task.step.empty() ? task.name : task.step.text();
+}
+
+std::string NameFor(const Task& task) {
+  if (task.kind == TaskKind::kMaterialize || task.kind == TaskKind::kScan) {
+    return fmt::format("{} {}", plans::NameOf(task.kind), LabelOf(task));
+  }
+  return LabelOf(task);
+}
+
+bool IsPackageTask(const Task& task) {
+  return task.kind == TaskKind::kFetch || task.kind == TaskKind::kInstall;
+}
+
+TaskRunner::TaskRunner(Engine& engine, const PlannedProject& planned, Run& run, EventBus& events,
+                       const base::CancelToken* cancel)
+    : engine_(engine),
+      planned_(planned),
+      run_(run),
+      events_(events),
+      cancel_(cancel),
+      keeper_(engine, run),
+      tables_(planned.plan) {}
+
+void TaskRunner::RunPackageTask(const Task& task) {
+  const rootfs::Distribution& distribution = DistributionOf(task);
+  if (task.kind == TaskKind::kFetch) return FetchOne(engine_, distribution, events_, cancel_);
+  InstallOne(engine_, planned_.images.at(task.image), distribution, events_, cancel_);
+}
+
+StepResult TaskRunner::RunOne(size_t id, uint32_t attempt, StepUsage& usage) {
+  const Task& task = planned_.plan.tasks[id];
+  const rootfs::Lock& lock = UsesEngineEnvironment(task.kind) ? planned_.engine_locks.at(task.image)
+                                                              : planned_.locks.at(task.step);
+  const ReadyEnvironment ready =
+      ComposeEnvironment(engine_, planned_.images.at(task.image), lock, cancel_);
+  StepTask step = BaseTask(id, attempt, ready.environment);
+  StepResult result;
+  switch (task.kind) {
+    case TaskKind::kFetch:
+    case TaskKind::kInstall:
+      RUNDLET_CHECK(false);
+      break;
+    case TaskKind::kScan:
+      result = Scan(task, std::move(step), usage);
+      break;
+    case TaskKind::kMaterialize:
+      result = Materialize(task, std::move(step), usage);
+      break;
+    case TaskKind::kSql:
+    case TaskKind::kPython:
+    case TaskKind::kExpect:
+      result = RunUserStep(task, std::move(step), usage);
+      break;
+  }
+  tables_.Put(id, std::move(result.table));
+  return result;
+}
+
+plans::Network TaskRunner::NetworkOf(const Task& task) const {
+  return IsUserTask(task) ? StepOf(task).network : plans::Network{};
+}
+
+std::vector<InputRecord> TaskRunner::KeepInputs(const Task& task) {
+  if (!IsUserTask(task)) return {};
+  std::vector<InputRecord> kept = keeper_.Keep(InputsOf(task, StepOf(task)), cancel_);
+  for (const InputRecord& input : kept) {
+    if (input.missing.empty()) continue;
+    events_.Send({.kind = EventKind::kNote,
+                  .task = NameFor(task),
+                  .text = fmt::format("input `{}` is not kept: {}", input.table, input.missing)});
+  }
+  return kept;
+}
+
+const plans::Step& TaskRunner::StepOf(const Task& task) const {
+  return *FindStep(planned_.pipeline, task.step);
+}
+
+const rootfs::Distribution& TaskRunner::DistributionOf(const Task& task) const {
+  const rootfs::Distribution* found = nullptr;
+  const auto look = [&](const auto& locks) {
+    for (const auto& [name, lock] : locks) {
+      for (const rootfs::Distribution& candidate : lock.distributions) {
+        if (candidate.sha256 == task.distribution->sha256) found = &candidate;
+      }
+    }
+  };
+  look(planned_.engine_locks);
+  look(planned_.locks);
+  RUNDLET_CHECK(found != nullptr);
+  return *found;
+}
+
+StepTask TaskRunner::BaseTask(size_t id, uint32_t attempt,
+                              const rootfs::Environment& environment) const {
+  const Task& task = planned_.plan.tasks[id];
+  StepTask step = {.kind = {}, .label = LabelOf(task)};
+  step.image = &planned_.images.at(task.image);
+  step.environment = &environment;
+  step.project = run_.directory() + "/project";
+  step.out = fmt::format("{}/steps/{}-{}", run_.directory(), id, attempt);
+  return step;
+}
+
+LineCallback TaskRunner::LogOf(const Task& task) {
+  const std::string name = LabelOf(task);
+  auto file = std::make_shared<base::UniqueFd>(base::OpenAt(
+      run_.dir(), fmt::format("logs/{}.log", name), O_WRONLY | O_CREAT | O_APPEND, 0600));
+  return [this, name, file](std::string_view line) {
+    base::WriteFd(file->get(), std::string(line) + "\n", "a step's log");
+    events_.Send({.kind = EventKind::kLog, .task = name, .text = std::string(line)});
+  };
+}
+
+std::vector<StepInput> TaskRunner::InputsOf(const Task& task, const plans::Step& step) const {
+  std::vector<StepInput> inputs;
+  for (const plans::Input& input : step.inputs) {
+    inputs.push_back({.argument = input.argument,
+                      .model = plans::NameOf(input.table),
+                      .table = tables_.For(task, input.table),
+                      .columns = input.columns.value_or(std::vector<std::string>{}),
+                      .all_columns = !input.columns.has_value(),
+                      .filter = input.filter});
+  }
+  return inputs;
+}
+
+StepResult TaskRunner::RunUserStep(const Task& task, StepTask run, StepUsage& usage) {
+  const plans::Step& step = StepOf(task);
+  const bool expectation = step.kind == plans::StepKind::kExpectation;
+  run.kind = expectation ? "expectation" : plans::NameOf(step.kind);
+  run.file = step.place.file;
+  run.function = step.function;
+  run.sql = step.sql;
+  run.parameters = ParametersOf(step, planned_.parameters);
+  run.inputs = InputsOf(task, step);
+  run.output = expectation ? StepOutput::kNone : StepOutput::kTable;
+  for (const auto& [name, value] : step.environment) run.variables.emplace_back(name, value);
+  run.network = step.network;
+  run.limits = LimitsOf(step);
+  StepResult result = RunStep(engine_, run, LogOf(task), cancel_, usage);
+  if (expectation && !result.held.value_or(false)) {
+    throw Error(Fault::kStep, fmt::format("expectation `{}` does not hold", step.name.text()))
+        .Because(result.message.empty() ? std::string("it says so without a reason")
+                                        : result.message);
+  }
+  Remember(task, step, result);
+  return result;
+}
+
+// A model that is kept is remembered when its table is: until then a later run must make it again.
+void TaskRunner::Remember(const Task& task, const plans::Step& step, const StepResult& result) {
+  for (const plans::PlannedStep& planned : planned_.plan.steps) {
+    if (planned.name != step.name) continue;
+    RecordParts(engine_, planned_.name, planned);
+    if (step.kind == plans::StepKind::kExpectation && !planned.always_runs) {
+      RecordHeld(engine_, task.fingerprint, result.rows.value_or(0));
+    }
+  }
+}
+
+StepSource TaskRunner::KeptResult(const Task& task) const {
+  const std::optional<Table> table = FindTable(engine_.store(), planned_.name, task.step.text());
+  if (!table.has_value()) {
+    throw Error(Fault::kHost, fmt::format("reading the kept result of `{}`", task.step.text()))
+        .Because("it was removed while it was wanted")
+        .Hint("run the command again");
+  }
+  StepSource source = {.files = {}, .table = task.step.text(), .format = "parquet"};
+  const base::UniqueFd dir =
+      base::OpenAt(engine_.store().dir(), table->Directory(), O_RDONLY | O_DIRECTORY);
+  for (const TableFile& file : table->files)
+    source.files.push_back(base::OpenAt(dir.get(), file.file, O_PATH));
+  return source;
+}
+
+StepSource TaskRunner::HostFiles(const Task& task) const {
+  const plans::TableFormat format = planned_.pipeline.config.tables.at(task.table).format;
+  StepSource source = {
+      .files = {}, .table = task.table.text(), .format = std::string(plans::NameOf(format))};
+  for (const std::string& path : planned_.sources.at(task.table))
+    source.files.push_back(base::OpenHostPath(path, O_PATH));
+  return source;
+}
+
+StepResult TaskRunner::Scan(const Task& task, StepTask run, StepUsage& usage) {
+  const StepSource source = task.table.empty() ? KeptResult(task) : HostFiles(task);
+  run.kind = "scan";
+  run.project.clear();
+  run.source = &source;
+  run.output = StepOutput::kTable;
+  return RunStep(engine_, run, LogOf(task), cancel_, usage);
+}
+
+StepResult TaskRunner::Materialize(const Task& task, StepTask run, StepUsage& usage) {
+  const plans::Step& step = StepOf(task);
+  run.kind = "materialize";
+  run.project.clear();
+  run.output = StepOutput::kParquet;
+  run.inputs = {{.argument = step.name.text(),
+                 .model = step.name.text(),
+                 .table = tables_.For(task, step.name),
+                 .columns = {},
+                 .filter = {}}};
+  const std::string out = run.out;
+  StepResult result = RunStep(engine_, run, LogOf(task), cancel_, usage);
+  const auto planned =
+      std::find_if(planned_.plan.steps.begin(), planned_.plan.steps.end(),
+                   [&step](const plans::PlannedStep& one) { return one.name == step.name; });
+  RUNDLET_CHECK(planned != planned_.plan.steps.end());
+  const plans::Task& maker = planned_.plan.task(planned->task);
+  CommitTable(
+      engine_.store(),
+      {.project = planned_.name,
+       .name = step.name.text(),
+       .source = out + "/table.parquet",
+       .columns = result.columns,
+       .preview = result.preview,
+       .rows = result.rows.value_or(0),
+       .run = run_.id(),
+       .fingerprint = planned->always_runs ? std::nullopt : std::optional(maker.fingerprint),
+       .mode = step.materialize == plans::Materialize::kAppend ? CommitMode::kAppend
+                                                               : CommitMode::kReplace});
+  return result;
+}
+
+}  // namespace rundlet::engine

@@ -1,0 +1,71 @@
+// What each task of a plan does when its turn has come. Order, retries and records are
+// run_pipeline's.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "base/cancel.h"
+#include "engine/capture.h"
+#include "engine/engine.h"
+#include "engine/events.h"
+#include "engine/kept_inputs.h"
+#include "engine/plan_project.h"
+#include "engine/run_tables.h"
+#include "engine/runs.h"
+#include "engine/step.h"
+#include "plans/plan.h"
+
+namespace rundlet::engine {
+
+// "delays": whose task it is.
+const std::string& LabelOf(const plans::Task& task);
+// "delays", "materialize delays": what events and records call it.
+std::string NameFor(const plans::Task& task);
+// A fetch or an install.
+bool IsPackageTask(const plans::Task& task);
+
+// All references outlive it. Thread safety: different tasks may run in several threads, each after
+// those it needs.
+class TaskRunner {
+ public:
+  TaskRunner(Engine& engine, const PlannedProject& planned, Run& run, EventBus& events,
+             const base::CancelToken* cancel);
+
+  // Throws as FetchOne and InstallOne do.
+  void RunPackageTask(const plans::Task& task);
+  // Every other task, by its number in the plan. Throws as RunStep does; base::Error (kStep) for an
+  // expectation that does not hold.
+  StepResult RunOne(size_t id, uint32_t attempt, StepUsage& usage);
+
+  // Of the user's code; what rundlet does for it has none.
+  plans::Network NetworkOf(const plans::Task& task) const;
+  // What a step of the user's failed on.
+  std::vector<InputRecord> KeepInputs(const plans::Task& task);
+
+  RunTables& tables() { return tables_; }
+
+ private:
+  const plans::Step& StepOf(const plans::Task& task) const;
+  const rootfs::Distribution& DistributionOf(const plans::Task& task) const;
+  StepTask BaseTask(size_t id, uint32_t attempt, const rootfs::Environment& environment) const;
+  LineCallback LogOf(const plans::Task& task);
+  std::vector<StepInput> InputsOf(const plans::Task& task, const plans::Step& step) const;
+  StepResult RunUserStep(const plans::Task& task, StepTask run, StepUsage& usage);
+  void Remember(const plans::Task& task, const plans::Step& step, const StepResult& result);
+  StepSource KeptResult(const plans::Task& task) const;
+  StepSource HostFiles(const plans::Task& task) const;
+  StepResult Scan(const plans::Task& task, StepTask run, StepUsage& usage);
+  StepResult Materialize(const plans::Task& task, StepTask run, StepUsage& usage);
+
+  Engine& engine_;
+  const PlannedProject& planned_;
+  Run& run_;  // its record is not touched here
+  EventBus& events_;
+  const base::CancelToken* cancel_;
+  InputKeeper keeper_;
+  RunTables tables_;
+};
+
+}  // namespace rundlet::engine
