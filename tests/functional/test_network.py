@@ -6,7 +6,6 @@ The allowed host is a server of the tests on this host's loopback, which the adm
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
