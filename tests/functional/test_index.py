@@ -59,6 +59,12 @@ root=$2
 shift 3
 exec chroot "$root/root" /usr/bin/env -i HOME=/tmp/home PATH=/usr/bin:/bin LANG=C.UTF-8 "$@"
 """
+# What does not import, with pip as with us: the image lacks a library; and once pip is imported, which pip-system-certs
+# does at every start, setuptools takes the standard library's distutils for a mistake.
+NOT_IMPORTED = {
+    "cv2": "ImportError: libxcb.so.1: cannot open shared object file: No such file or directory",
+    "setuptools": "AssertionError: /usr/lib/python3.11/distutils/core.py",
+}
 Tree = dict[str, tuple[bool, str]]
 
 
@@ -130,8 +136,9 @@ def test_forty_packages_are_what_pip_makes_of_them(
     wheelcache.fetch(folder, listed)
     pins = [f"--with={one}" for one in sorted({item.requirement for item in listed})]
     pins += [f"--build={one.split('==')[0]}" for one in wheelcache.FORTY_SOURCES]
-    ours = rundlet.ok("exec", "--image", "python-3.11", *pins, "--", "python3", "-", "/env", input=INSPECT.read_bytes())
-    here = json.loads(ours.out)
+    command = ("exec", "--image", "python-3.11", *pins, "--", "python3")
+    here = json.loads(rundlet.ok(*command, "-", "/env", input=INSPECT.read_bytes()).out)
+    assert rundlet.ok(*command, "-m", "pip", "check").out == "No broken requirements found.\n"
 
     pip = PipInImage(rundlet, "python-3.11", tmp_path, folder)
     pip.install([item.filename for item in listed])
@@ -143,7 +150,7 @@ def test_forty_packages_are_what_pip_makes_of_them(
     assert len(here["distributions"]) == len(listed)
     assert here["scripts"] == there["scripts"]
     assert here["modules"] == there["modules"]
-    pip.run("/env/bin/python", "-m", "pip", "check")
+    assert {name: end for name, end in here["modules"].items() if end != "ok"} == NOT_IMPORTED
 
     (flat,) = rundlet.state.glob("environments/*/tree")
     mine = {name: entry for name, entry in tree_of(flat).items() if name not in pip.empty}
@@ -157,7 +164,6 @@ def test_forty_packages_are_what_pip_makes_of_them(
         ("files", len(mine)),
         ("programs", len(here["scripts"])),
         ("modules", len(here["modules"])),
-        ("modules that do not import", {name: end for name, end in here["modules"].items() if end != "ok"}),
         ("programs without a target", {name: end for name, end in here["scripts"].items() if end[1:] != [True, "ok"]}),
     ):
         record_testsuite_property(name, count)
