@@ -178,7 +178,8 @@ ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
     }
     jobs.push_back(std::move(install));
   }
-  if (!jobs.empty()) ThrowFirstError(RunJobs(jobs, {.compute = engine.config().cores}, cancel));
+  // One more than there are cores: each of them waits for the disk at its end.
+  if (!jobs.empty()) ThrowFirstError(RunJobs(jobs, {.compute = engine.config().cores + 1}, cancel));
   return ComposeEnvironment(engine, image, lock, cancel);
 }
 
