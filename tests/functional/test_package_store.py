@@ -181,6 +181,34 @@ def test_prune_keeps_what_runs(own: Rundlet, index: PackageIndex) -> None:
     assert ("in-use", "packages") in removed(own.json("package", "prune", "--unused-for", "1d"))
 
 
+def test_gc_takes_locks_and_caches_by_size(own: Rundlet, index: PackageIndex) -> None:
+    """The least recently used first, until no more is left than is allowed."""
+    for name in ("leaf", "tiny"):
+        use(own, name)
+    reusable = [path for folder in ("locks", "cache/*") for path in own.state.glob(f"{folder}/*")]
+    reusable = [path for path in reusable if path.parent.name in {"locks", "uv", "builds", "reader", "toml"}]
+    locks = [path for path in reusable if path.parent.name == "locks"]
+    assert len(locks) == 2
+    assert any(path.parent.name == "uv" for path in reusable)
+    now = time.time()
+    for path in reusable:
+        age = 1 + locks.index(path) if path in locks else 3
+        os.utime(path, (now - age * DAY,) * 2)
+
+    def removed(size: int, *options: str) -> set[Path]:
+        items = own.json("gc", "--max-bytes", str(size), *options)
+        return {own.state / one["path"] for one in items if one["name"].startswith("(unused")}
+
+    newest, older = (path.stat().st_size for path in locks)
+    assert removed(1 << 40) == set()
+    assert removed(newest + older, "--dry-run") == set(reusable) - set(locks)
+    assert removed(newest + older - 1) == set(reusable) - {locks[0]}
+    assert [path for path in reusable if path.exists()] == [locks[0]]
+    # What only the lock owned went with it.
+    assert len(entries(own, "packages")) == 1
+    use(own, "leaf", "tiny")
+
+
 def test_why_and_what_a_run_needs(own: Rundlet, index: PackageIndex, project: Path) -> None:
     (project / "rundlet.toml").write_text('[project]\nname = "reasons"\n[images]\n"3.11" = "python-3.11"\n')
     (project / "pipeline.py").write_text(
