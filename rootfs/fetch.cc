@@ -29,7 +29,7 @@ struct Arriving {
 };
 
 std::vector<Arriving> Begin(store::Store& store, const std::vector<Distribution>& distributions,
-                            const base::CancelToken* cancel, const std::function<void()>& on_wait) {
+                            const base::CancelToken* cancel, const store::WaitCallback& on_wait) {
   // Make leases are taken in the order of their keys, so that two processes cannot wait for each
   // other.
   std::vector<size_t> order(distributions.size());
@@ -168,7 +168,9 @@ std::optional<base::Error> FetchBatch(store::Store& store, WorkerClient& workers
   job.request = nlohmann::json({{"items", std::move(items)}}).dump();
   AddNetwork(network, job);
   const auto translated = [&](const WorkerProgress& one) {
-    if (progress && one.item < batch.size()) progress({batch[one.item].index, one.done, one.total});
+    if (one.item >= batch.size()) return;
+    batch[one.item].lease.Tell({one.done, one.total});
+    if (progress) progress({batch[one.item].index, one.done, one.total});
   };
   const nlohmann::json answer = RunFetcher(workers, job, batch, translated, cancel);
   CheckItems(answer, batch.size());
@@ -199,7 +201,7 @@ int HexValue(char c) {
 void FetchWheels(store::Store& store, WorkerClient& workers,
                  const std::vector<Distribution>& distributions, const NetworkSettings& network,
                  const ProgressCallback& progress, const base::CancelToken* cancel,
-                 const std::function<void()>& on_wait) {
+                 const store::WaitCallback& on_wait) {
   std::vector<Arriving> arriving = Begin(store, distributions, cancel, on_wait);
   for (size_t at = 0; at < arriving.size(); at += kBatch) {
     const std::span batch = std::span(arriving).subspan(at, std::min(kBatch, arriving.size() - at));

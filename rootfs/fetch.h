@@ -33,7 +33,7 @@ struct NetworkSettings {
 void FetchWheels(store::Store& store, WorkerClient& workers,
                  const std::vector<Distribution>& distributions, const NetworkSettings& network,
                  const ProgressCallback& progress, const base::CancelToken* cancel,
-                 const std::function<void()>& on_wait = {});
+                 const store::WaitCallback& on_wait = {});
 
 // One file that is no entry of the store yet.
 struct WantedFile {

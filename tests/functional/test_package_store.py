@@ -18,6 +18,7 @@ from functional.test_full_disk import Disk
 from support.index import PackageIndex
 from support.leaks import Allowance
 from support.rundlet import Rundlet
+from support.terminal import at_terminal
 from support.wheels import Wheel, module
 
 IMAGE = ("--image", "python-3.11")
@@ -241,6 +242,24 @@ def test_two_processes_install_once(own: Rundlet, index: PackageIndex) -> None:
     assert sum(b"another run is at it" in err for _, err in results) == 1
     assert len([row for row in own.json("package", "ls") if row["name"] == "contended"]) == 1
     verified(own)
+
+
+def test_who_waits_sees_the_others_progress(own: Rundlet, index: PackageIndex) -> None:
+    path = index.add(Wheel("gradual", files={"gradual.py": f"data = {os.urandom(40000).hex()!r}\n"}))
+    use(own, "leaf")  # uv is there
+    index.fault(path, rate=20000)
+    command = ("exec", *IMAGE, "--with", "gradual", "--", "true")
+    with own.start(*command) as first:
+        while not index.count(path) and first.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                first.wait(0.001)
+        with at_terminal(own, *command) as second:
+            second.until("waiting: another run is at it")
+            second.until(r"fetch gradual 1\.0 .*KiB of .*KiB")
+            assert second.end() == 0
+        first.communicate(timeout=60)
+        assert first.returncode == 0
+    assert index.count(path) == 1
 
 
 def appeared(driver: Rundlet, folder: str, before: set[str]) -> Callable[[], bool]:
