@@ -263,25 +263,32 @@ std::string FilenameOfUrl(std::string_view url) {
   return name;
 }
 
-void FetchFile(WorkerClient& workers, const WantedFile& wanted, int file,
-               const NetworkSettings& network, const base::CancelToken* cancel) {
+store::Staging FetchFile(store::Store& store, WorkerClient& workers, const WantedFile& wanted,
+                         const NetworkSettings& network, const base::CancelToken* cancel) {
+  store::Staging staging = store.NewStaging();
+  const base::UniqueFd file =
+      base::OpenAt(staging.tree(), wanted.filename, O_RDWR | O_CREAT | O_EXCL, 0644);
   const std::string sha256 = wanted.sha256.has_value() ? wanted.sha256->hex() : "";
   WorkerJob job;
   job.command = "fetch";
   job.request = nlohmann::json(
                     {{"items", {{{"url", wanted.url}, {"size", wanted.size}, {"sha256", sha256}}}}})
                     .dump();
-  job.files = {file};
+  job.files = {file.get()};
   AddNetwork(network, job);
   const nlohmann::json answer = nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
   CheckItems(answer, 1);
   const auto failure = ReadItem(answer["items"][0], wanted.label, wanted.url);
   if (failure.has_value()) throw base::Error(*failure);
-  if (!wanted.sha256.has_value()) return;
-  if (lseek(file, 0, SEEK_SET) < 0) base::ThrowErrno("reading the file of `{}`", wanted.label);
-  if (base::DigestOfFile(file) != *wanted.sha256)
-    throw Failure(wanted.label, wanted.url, base::Fault::kInvalid,
-                  "it has other bytes than the index says");
+  if (wanted.sha256.has_value()) {
+    if (lseek(file.get(), 0, SEEK_SET) < 0)
+      base::ThrowErrno("reading the file of `{}`", wanted.label);
+    if (base::DigestOfFile(file.get()) != *wanted.sha256)
+      throw Failure(wanted.label, wanted.url, base::Fault::kInvalid,
+                    "it has other bytes than the index says");
+  }
+  store::Normalise(staging.tree());
+  return staging;
 }
 
 }  // namespace rundlet::rootfs

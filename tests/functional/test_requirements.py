@@ -164,11 +164,14 @@ def test_wheel_by_url(warm: Rundlet, index: PackageIndex) -> None:
 @pytest.mark.parametrize(
     ("requirement", "word"),
     [
-        ("pkg @ git+https://host.invalid/pkg.git@v1", "build a wheel of that commit"),
+        ("pkg @ git+https://host.invalid/pkg.git@v1", "`--build pkg`"),
+        ("pkg @ git+ssh://git@host.invalid/pkg.git", "by https alone"),
+        ("pkg @ git+https://host.invalid/pkg.git@v1#subdirectory=x", "the repository's root"),
         ("-e .", "editable"),
         ("--editable=.", "editable"),
         ("./pkg-1.0.tar.gz", "not a wheel"),
-        ("pkg @ https://host.invalid/pkg-1.0.zip", "not a wheel"),
+        ("pkg @ https://host.invalid/pkg-1.0.zip", "`--build pkg`"),
+        ("pkg @ https://host.invalid/pkg-1.0.rpm", "neither a wheel nor a source archive"),
         ("pkg @ https://user:word@host.invalid/pkg-1.0-py3-none-any.whl", "not a plain"),
     ],
 )
