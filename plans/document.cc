@@ -1,7 +1,8 @@
 #include "plans/document.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
+
+#include "base/json_depth.h"
 
 namespace rundlet::plans {
 namespace {
@@ -10,28 +11,6 @@ using nlohmann::json;
 
 constexpr size_t kMaxDocument = size_t{32}
                                 << 20;  // bytes; in memory a document takes about ten times that
-constexpr size_t kMaxDepth = 512;
-
-// Checked before parsing: code that walks a document may then recurse.
-size_t DepthOf(std::string_view text) {
-  size_t depth = 0;
-  size_t deepest = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      in_string = c != '"';
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      deepest = std::max(deepest, ++depth);
-    } else if ((c == ']' || c == '}') && depth > 0) {
-      --depth;
-    }
-  }
-  return deepest;
-}
 
 }  // namespace
 
@@ -48,7 +27,8 @@ json ParseDocument(std::string_view text, std::string_view what) {
     throw base::Error(base::Fault::kBug, fmt::format("reading {}", what)).Because(std::move(cause));
   };
   if (text.size() > kMaxDocument) refuse("it is larger than 32 MiB");
-  if (DepthOf(text) > kMaxDepth) refuse(fmt::format("it is nested more than {} deep", kMaxDepth));
+  if (base::JsonDepth(text) > base::kMaxJsonDepth)
+    refuse(fmt::format("it is nested more than {} deep", base::kMaxJsonDepth));
   try {
     return json::parse(text);
   } catch (const json::exception&) {

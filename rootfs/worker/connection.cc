@@ -9,8 +9,10 @@
 #include <semaphore>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
@@ -50,20 +52,30 @@ bool WriteAll(int fd, std::string_view bytes, Clock::time_point deadline) {
   return true;
 }
 
+bool Send(int client, std::string_view bytes) {
+  return WriteAll(client, bytes, Clock::now() + kSendTime);
+}
+
 std::optional<size_t> HeadLength(std::string_view text) {
   const size_t end = text.find("\r\n\r\n");
   return end == std::string_view::npos ? std::nullopt : std::optional(end + 4);
 }
 
-size_t ReadHead(int client, std::string& bytes) {
+size_t ReadHead(int client, std::string& bytes, size_t limit) {
   const auto deadline = Clock::now() + kHeadTime;
   std::optional<size_t> length;
   while (!(length = HeadLength(bytes)).has_value()) {
-    if (bytes.size() >= kMaxHead) throw Refusal{431, "the request's head is too long"};
-    if (!ReadMore(client, bytes, kMaxHead, deadline))
+    if (bytes.size() >= limit) throw Refusal{431, "the request's head is too long"};
+    if (!ReadMore(client, bytes, limit, deadline))
       throw Refusal{Clock::now() < deadline ? 0 : 408, "the request took too long"};
   }
   return *length;
+}
+
+std::optional<RequestLine> ReadRequestLine(std::string_view head) {
+  std::vector<std::string> words = base::Split(head.substr(0, head.find("\r\n")), ' ');
+  if (words.size() != 3 || (words[2] != "HTTP/1.1" && words[2] != "HTTP/1.0")) return std::nullopt;
+  return RequestLine{std::move(words[0]), std::move(words[1]), std::move(words[2])};
 }
 
 void Linger(int client) {

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <utility>
 
 #include "base/text.h"
+#include "rootfs/worker/connection.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
@@ -55,14 +57,13 @@ void ReadHeader(std::string_view line, GateRequest& request) {
 
 GateRequest ReadGateRequest(std::string_view head) {
   GateRequest request;
-  const size_t end = head.find("\r\n");
-  const std::vector<std::string> words = base::Split(head.substr(0, end), ' ');
-  if (end == head.npos || words.size() != 3 || words[2] != "HTTP/1.1" || !IsPrintable(words[1]))
+  std::optional<RequestLine> line = ReadRequestLine(head);
+  if (!line.has_value() || line->version != "HTTP/1.1" || !IsPrintable(line->target))
     return {.status = 400};
-  if (words[0] != "GET" && words[0] != "HEAD") return {.status = 405};
-  if (words[0] == "HEAD") request.method = HttpMethod::kHead;
-  request.path = words[1];
-  head.remove_prefix(end + 2);
+  if (line->method != "GET" && line->method != "HEAD") return {.status = 405};
+  if (line->method == "HEAD") request.method = HttpMethod::kHead;
+  request.path = std::move(line->target);
+  head.remove_prefix(std::min(head.find("\r\n"), head.size() - 2) + 2);
   while (!head.empty() && !head.starts_with("\r\n")) {
     const size_t next = std::min(head.find("\r\n"), head.size());
     ReadHeader(head.substr(0, next), request);

@@ -4,6 +4,8 @@
 // indexes, and whatever an image runs beside the resolver.
 #include "rootfs/index_gate.h"
 
+#include <poll.h>
+
 #include <condition_variable>
 #include <list>
 #include <map>
@@ -18,17 +20,15 @@
 #include "rootfs/worker/connection.h"
 #include "rootfs/worker/fetch.h"
 #include "rootfs/worker/gate_request.h"
+#include "rootfs/worker/index_get.h"
 #include "rootfs/worker/index_page.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
 
 constexpr auto kIdle = std::chrono::minutes(10);
-constexpr auto kWriteTime = std::chrono::seconds(60);
 constexpr int kFailureFile = kFirstFile + 1;
 constexpr size_t kMostFailures = 32;
-// Of what is passed on whole: metadata, and parts of wheels.
-constexpr uint64_t kPassedLimit = uint64_t{8} << 30;
 constexpr int kNotServed = 424;  // an index's failure: no use in trying again, the fetcher did
 
 struct Index {
@@ -66,62 +66,50 @@ std::string Head(int status, const HttpHeaders& headers) {
   return head + "\r\n";
 }
 
-// Waits, in a connection's thread, for what the fetching thread is told.
-class Awaited : public HttpTarget {
+// What a connection's thread waits for: the fetching thread's last word.
+class Ending {
  public:
-  uint64_t ResumeFrom() override { return 0; }
+  void Tell() {
+    const std::scoped_lock lock(mutex_);
+    told_ = true;
+    changed_.notify_one();  // under the lock: whoever waits may end this object next
+  }
+  void Wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return told_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool told_ = false;
+};
+
+class AwaitedPage : public PageTarget {
+ public:
   std::optional<HttpFailure> Complete() override {
-    Finish();
+    ending_.Tell();
     return std::nullopt;
   }
   void Failed(const HttpFailure& failure) override {
-    failure_ = failure;
-    Finish();
+    PageTarget::Failed(failure);
+    ending_.Tell();
   }
   const std::optional<HttpFailure>& Wait() {
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [this] { return finished_; });
-    return failure_;
+    ending_.Wait();
+    return failure();
   }
 
  private:
-  void Finish() {
-    const std::scoped_lock lock(mutex_);
-    finished_ = true;
-    done_.notify_one();  // under the lock: whoever waits may end this object next
-  }
-
-  std::mutex mutex_;
-  std::condition_variable done_;
-  bool finished_ = false;
-  std::optional<HttpFailure> failure_;
-};
-
-class PageInMemory : public Awaited {
- public:
-  std::optional<std::string> Begin(const Start& start) override {
-    start_ = start;
-    page_.clear();
-    return std::nullopt;
-  }
-  std::optional<std::string> Take(std::span<const std::byte> piece) override {
-    if (piece.size() > kIndexPageLimit - page_.size()) return "the index page is too large";
-    page_.append(reinterpret_cast<const char*>(piece.data()), piece.size());
-    return std::nullopt;
-  }
-  const Start& start() const { return start_; }
-  const std::string& page() const { return page_; }
-
- private:
-  Start start_;
-  std::string page_;
+  Ending ending_;
 };
 
 // Passes a file on while it comes.
-class PassedFile : public Awaited {
+class PassedFile : public HttpTarget {
  public:
   PassedFile(int client, const GateRequest& request) : client_(client), request_(request) {}
 
+  uint64_t ResumeFrom() override { return 0; }
   std::optional<std::string> Begin(const Start& start) override {
     if (begun_) return "it broke off";
     begun_ = true;
@@ -141,10 +129,22 @@ class PassedFile : public Awaited {
   }
   std::optional<std::string> Take(std::span<const std::byte> piece) override {
     passed_ += piece.size();
-    if (passed_ > (unsized_ ? kPassedLimit : left_)) return "the file is larger than it said";
+    if (passed_ > (unsized_ ? kServedFileLimit : left_)) return "the file is larger than it said";
     return Write({reinterpret_cast<const char*>(piece.data()), piece.size()});
   }
+  std::optional<HttpFailure> Complete() override {
+    ending_.Tell();
+    return std::nullopt;
+  }
+  void Failed(const HttpFailure& failure) override {
+    failure_ = failure;
+    ending_.Tell();
+  }
 
+  const std::optional<HttpFailure>& Wait() {
+    ending_.Wait();
+    return failure_;
+  }
   bool begun() const { return begun_; }
   // Whether the client has all of it and may ask for more.
   bool whole() const {
@@ -153,7 +153,7 @@ class PassedFile : public Awaited {
 
  private:
   std::optional<std::string> Write(std::string_view bytes) {
-    if (WriteAll(client_, bytes, Clock::now() + kWriteTime)) return std::nullopt;
+    if (Send(client_, bytes)) return std::nullopt;
     return "the resolver went away";
   }
 
@@ -163,6 +163,8 @@ class PassedFile : public Awaited {
   bool unsized_ = false;
   uint64_t left_ = 0;
   uint64_t passed_ = 0;
+  std::optional<HttpFailure> failure_;
+  Ending ending_;
 };
 
 class Connection {
@@ -177,15 +179,11 @@ class Connection {
 
  private:
   std::optional<GateRequest> Next() {
-    const auto deadline = Clock::now() + kIdle;
-    std::optional<size_t> length;
-    while (!(length = HeadLength(bytes_)).has_value()) {
-      const auto until = bytes_.empty() ? deadline : Clock::now() + kHeadTime;
-      if (bytes_.size() >= kMaxGateHead || !ReadMore(client_.get(), bytes_, kMaxGateHead, until))
-        return std::nullopt;
-    }
-    GateRequest request = ReadGateRequest(std::string_view(bytes_).substr(0, *length));
-    bytes_.erase(0, *length);
+    if (bytes_.empty() && !WaitUntil(client_.get(), POLLIN, Clock::now() + kIdle))
+      return std::nullopt;
+    const size_t length = ReadHead(client_.get(), bytes_, kMaxGateHead);
+    GateRequest request = ReadGateRequest(std::string_view(bytes_).substr(0, length));
+    bytes_.erase(0, length);
     return request;
   }
 
@@ -202,13 +200,10 @@ class Connection {
   }
 
   bool AnswerPage(const GateRequest& request, const GateTarget& target) {
-    PageInMemory page;
-    gate_.At(target.index)
-        .client.Add({.url = target.url,
-                     .accept = std::string(kIndexForms),
-                     .target = &page,
-                     .unless = request.unless,
-                     .text = true});
+    AwaitedPage page;
+    HttpRequest asked = page.RequestFor(target.url);
+    asked.unless = request.unless;
+    gate_.At(target.index).client.Add(std::move(asked));
     if (const auto& failure = page.Wait()) return AnswerFailure(target, *failure);
     const std::string& id = gate_.addresses[target.index].id;
     const RenameFile rename = [&](const std::string& url) {
@@ -248,9 +243,7 @@ class Connection {
   }
 
   bool Short(int status) { return Write(Head(status, {{"content-length", "0"}})); }
-  bool Write(std::string_view bytes) {
-    return WriteAll(client_.get(), bytes, Clock::now() + kWriteTime);
-  }
+  bool Write(std::string_view bytes) { return Send(client_.get(), bytes); }
 
   Gate& gate_;
   const base::UniqueFd client_;
@@ -281,6 +274,8 @@ nlohmann::json IndexGate(const nlohmann::json& request) {
   ServeConnections(kFirstFile, [&gate](base::UniqueFd client) {
     try {
       Connection(gate, std::move(client)).Serve();
+    } catch (const Refusal&) {
+      // uv went away, or sends no requests.
     } catch (const std::exception&) {
       // Out of memory, say: this connection ends.
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,27 @@
 #include "rootfs/worker/index_page.h"
 
 namespace rundlet::rootfs::worker {
+
+// A page kept in memory, of limited size.
+class PageTarget : public HttpTarget {
+ public:
+  HttpRequest RequestFor(std::string url);
+
+  uint64_t ResumeFrom() override { return 0; }
+  std::optional<std::string> Begin(const Start& start) override;
+  std::optional<std::string> Take(std::span<const std::byte> piece) override;
+  std::optional<HttpFailure> Complete() override { return std::nullopt; }
+  void Failed(const HttpFailure& failure) override { failure_ = failure; }
+
+  const std::string& page() const { return page_; }
+  const Start& start() const { return start_; }
+  const std::optional<HttpFailure>& failure() const { return failure_; }
+
+ private:
+  std::string page_;
+  Start start_;
+  std::optional<HttpFailure> failure_;
+};
 
 struct IndexAnswer {
   std::vector<IndexFile> files;

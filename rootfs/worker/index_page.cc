@@ -14,10 +14,11 @@
 namespace rundlet::rootfs::worker {
 namespace {
 
+constexpr std::pair<std::string_view, char> kEntities[] = {{"&amp;", '&'},  {"&lt;", '<'},
+                                                           {"&gt;", '>'},   {"&quot;", '"'},
+                                                           {"&#39;", '\''}, {"&#x27;", '\''}};
+
 std::string Unescape(std::string_view text) {
-  constexpr std::pair<std::string_view, char> kEntities[] = {{"&amp;", '&'},  {"&lt;", '<'},
-                                                             {"&gt;", '>'},   {"&quot;", '"'},
-                                                             {"&#39;", '\''}, {"&#x27;", '\''}};
   std::string plain;
   while (!text.empty()) {
     const auto* found =
@@ -28,20 +29,6 @@ std::string Unescape(std::string_view text) {
     text.remove_prefix(entity ? found->first.size() : 1);
   }
   return plain;
-}
-
-std::string Escape(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    if (c == '&') {
-      escaped += "&amp;";
-    } else if (c == '"') {
-      escaped += "&quot;";
-    } else {
-      escaped += c;
-    }
-  }
-  return escaped;
 }
 
 // Where the value of an attribute stands inside the tag that `tag` begins with ("<a ...>"), without
@@ -154,6 +141,16 @@ std::string Absolute(const std::string& reference, const std::string& page_url) 
 
 }  // namespace
 
+std::string EscapeHtml(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    const auto* found = std::find_if(std::begin(kEntities), std::end(kEntities),
+                                     [c](const auto& entity) { return entity.second == c; });
+    escaped += found != std::end(kEntities) ? found->first : std::string_view(&c, 1);
+  }
+  return escaped;
+}
+
 bool IsJsonPage(std::string_view page) { return base::Trim(page).starts_with('{'); }
 
 std::vector<IndexFile> ParseIndexJson(std::string_view page, const std::string& page_url) {
@@ -240,7 +237,7 @@ std::string RenameInHtml(std::string_view page, const std::string& page_url,
     const std::string name = url.empty() ? url : rename(url);
     if (name.empty()) continue;
     renamed += page.substr(copied, start - copied);
-    renamed += Escape(name);
+    renamed += EscapeHtml(name);
     copied = start + href->size();
   }
   return renamed + std::string(page.substr(copied));

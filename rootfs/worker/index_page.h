@@ -18,6 +18,10 @@ constexpr std::string_view kIndexForms =
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, "
     "text/html;q=0.1";
 constexpr uint64_t kIndexPageLimit = uint64_t{64} << 20;  // bytes
+constexpr uint64_t kServedFileLimit = uint64_t{8} << 30;  // of a file that is passed to a sandbox
+
+// A text inside an HTML page, also as an attribute's value.
+std::string EscapeHtml(std::string_view text);
 
 bool IsJsonPage(std::string_view page);
 

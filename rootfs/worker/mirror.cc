@@ -27,17 +27,15 @@ namespace {
 
 constexpr size_t kMostFiles = 200'000;  // that pages named
 constexpr ptrdiff_t kMostPages = 16;    // fetched and read at once
-constexpr uint64_t kFileLimit = uint64_t{8} << 30;
 constexpr uint64_t kMetadataLimit = uint64_t{16} << 20;
 constexpr size_t kHeldBack = 256 * 1024;  // of a file, until all of it is known to be right
-constexpr auto kSendTime = std::chrono::seconds(60);
 constexpr size_t kMaxReason = 300;
 
 struct MirroredFile {
   std::string url;
   base::Digest sha256;
   uint64_t size = 0;  // 0: not said
-  uint64_t limit = kFileLimit;
+  uint64_t limit = kServedFileLimit;
 };
 
 // What may be asked for: the files that the pages served so far have named. Thread safety: may be
@@ -111,7 +109,7 @@ class FileStream : public HttpTarget {
     received_ += piece.size();
     hash_.Add(piece);
     held_.append(reinterpret_cast<const char*>(piece.data()), piece.size());
-    if (held_.size() <= 2 * kHeldBack || Send(held_.size() - kHeldBack)) return std::nullopt;
+    if (held_.size() <= 2 * kHeldBack || Pass(held_.size() - kHeldBack)) return std::nullopt;
     return "the sandbox does not take it";
   }
   std::optional<HttpFailure> Complete() override {
@@ -124,7 +122,7 @@ class FileStream : public HttpTarget {
       return HttpFailure{
           fmt::format("its sha256 is {}, the page says {}", digest.hex(), file_.sha256.hex())};
     }
-    Send(held_.size());
+    Pass(held_.size());
     return std::nullopt;
   }
   void Failed(const HttpFailure& failure) override { failure_ = failure; }
@@ -133,12 +131,10 @@ class FileStream : public HttpTarget {
   bool begun() const { return begun_; }  // something was sent
 
  private:
-  bool Send(size_t size) {
+  bool Pass(size_t size) {
     const std::string head = begun_ ? std::string() : FileHead(total_);
     begun_ = true;
-    const bool sent =
-        WriteAll(client_, head, Clock::now() + kSendTime) &&
-        WriteAll(client_, std::string_view(held_).substr(0, size), Clock::now() + kSendTime);
+    const bool sent = Send(client_, head) && Send(client_, std::string_view(held_).substr(0, size));
     held_.erase(0, size);
     return sent;
   }
@@ -171,16 +167,15 @@ void ServePage(int client, const MirrorRequest& request, Mirror& mirror) {
     mirror.files.Add(answer.files);
     page = MirrorPage(answer.files);
   }
-  const auto deadline = Clock::now() + kSendTime;
-  if (WriteAll(client, HeadOf("text/html; charset=utf-8", page.size()), deadline) && request.body)
-    WriteAll(client, page, deadline);
+  if (Send(client, HeadOf("text/html; charset=utf-8", page.size())) && request.body)
+    Send(client, page);
 }
 
 void ServeFile(int client, const MirrorRequest& request, Mirror& mirror) {
   const std::optional<MirroredFile> file = mirror.files.Find(request.file);
   if (!file.has_value()) throw Refusal{404, "no page that was served here names this file"};
   if (!request.body) {
-    WriteAll(client, FileHead(file->size), Clock::now() + kSendTime);
+    Send(client, FileHead(file->size));
     return;
   }
   FileStream stream(client, *file);

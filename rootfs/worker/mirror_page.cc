@@ -10,29 +10,6 @@
 namespace rundlet::rootfs::worker {
 namespace {
 
-std::string Escape(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
-
 // In a path: what has a meaning of its own there is encoded.
 std::string EncodePath(std::string_view path) {
   constexpr std::string_view kPlain = "/-._~!$'()*,;:@";
@@ -50,21 +27,21 @@ std::string EncodePath(std::string_view path) {
 }
 
 std::string LineOf(const IndexFile& file) {
-  std::string attributes =
-      fmt::format("href=\"{}#sha256={}\"",
-                  Escape(EncodePath(MirrorPath(file.sha256, file.filename))), file.sha256.hex());
+  std::string attributes = fmt::format(
+      "href=\"{}#sha256={}\"", EscapeHtml(EncodePath(MirrorPath(file.sha256, file.filename))),
+      file.sha256.hex());
   if (!file.requires_python.empty()) {
-    attributes +=
-        fmt::format(" data-requires-python=\"{}\"", Escape(base::Printable(file.requires_python)));
+    attributes += fmt::format(" data-requires-python=\"{}\"",
+                              EscapeHtml(base::Printable(file.requires_python)));
   }
   if (file.yanked.has_value())
-    attributes += fmt::format(" data-yanked=\"{}\"", Escape(base::Printable(*file.yanked)));
+    attributes += fmt::format(" data-yanked=\"{}\"", EscapeHtml(base::Printable(*file.yanked)));
   if (file.metadata.has_value()) {
     const std::string digest = "sha256=" + file.metadata->hex();
     attributes +=
         fmt::format(" data-core-metadata=\"{0}\" data-dist-info-metadata=\"{0}\"", digest);
   }
-  return fmt::format("<a {}>{}</a><br>\n", attributes, Escape(file.filename));
+  return fmt::format("<a {}>{}</a><br>\n", attributes, EscapeHtml(file.filename));
 }
 
 }  // namespace

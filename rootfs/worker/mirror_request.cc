@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "rootfs/distribution.h"
 #include "rootfs/fetch.h"
+#include "rootfs/worker/connection.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
@@ -35,15 +36,14 @@ void ReadPath(std::string_view path, MirrorRequest& request) {
 }  // namespace
 
 MirrorRequest ReadMirrorRequest(std::string_view head) {
-  const std::vector<std::string> words = base::Split(head.substr(0, head.find("\r\n")), ' ');
-  if (words.size() != 3 || (words[2] != "HTTP/1.1" && words[2] != "HTTP/1.0"))
-    return {.status = 400, .reason = "this is no request of HTTP/1.1"};
-  if (words[0] != "GET" && words[0] != "HEAD")
+  const std::optional<RequestLine> line = ReadRequestLine(head);
+  if (!line.has_value()) return {.status = 400, .reason = "this is no request of HTTP/1.1"};
+  if (line->method != "GET" && line->method != "HEAD")
     return {.status = 405, .reason = "only GET and HEAD are served here"};
-  if (!words[1].starts_with('/'))
+  if (!line->target.starts_with('/'))
     return {.status = 403, .reason = "this is no proxy: only the package index is here"};
-  MirrorRequest request = {.body = words[0] == "GET"};
-  ReadPath(std::string_view(words[1]).substr(0, words[1].find_first_of("?#")), request);
+  MirrorRequest request = {.body = line->method == "GET"};
+  ReadPath(std::string_view(line->target).substr(0, line->target.find_first_of("?#")), request);
   return request;
 }
 

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/image_sandbox.h"
+#include "engine/index_access.h"
 #include "engine/network.h"
 
 namespace rundlet::engine {
@@ -74,7 +75,8 @@ std::optional<runtime::Sandbox> StartProxy(Engine& engine, const plans::Network&
   const base::UniqueFd listener = sandbox.TakeListener();
   if (network.level == Level::kAllow)
     return engine.workers().Start(ProxyJob(engine, network, listener.get()));
-  const Network index(engine.config(), engine.config().index_url);
+  Network index(engine.config(), engine.config().index_url);
+  index.Present(AccessTo(engine, engine.config().index_url).login);
   rootfs::WorkerJob job = MirrorJob(engine, listener.get());
   rootfs::AddNetwork(index.settings(), job);
   return engine.workers().Start(job);

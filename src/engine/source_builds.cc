@@ -11,6 +11,7 @@
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/fs.h"
+#include "base/json_depth.h"
 #include "base/text.h"
 #include "engine/capture.h"
 #include "engine/environments.h"
@@ -206,7 +207,9 @@ class SourceBuilder {
     Tail errors(kBuildTail);
     const auto take = [&answer](std::string_view line) {
       if (answer.head.is_null()) {
-        answer.head = nlohmann::json::parse(line, nullptr, false);
+        answer.head = base::JsonDepth(line) > base::kMaxJsonDepth
+                          ? nlohmann::json(false)
+                          : nlohmann::json::parse(line, nullptr, false);
       } else if (answer.wheel.size() <= kBuiltLimit) {
         answer.wheel += base::DecodeBase64(line).value_or("");
       }

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/fs.h"
+#include "base/json_depth.h"
 #include "base/text.h"
 #include "engine/sandbox_network.h"
 
@@ -119,11 +120,12 @@ std::string Text(const json& object, const char* key) {
 }
 
 StepResult ReadResult(const StepTask& task, const std::string& text) {
-  const json document = json::parse(text, nullptr, false);
   const auto malformed = [&task](const char* what) {
     return Error(Fault::kStep, fmt::format("running step `{}`", task.label))
         .Because(fmt::format("its result is malformed: {}", what));
   };
+  if (base::JsonDepth(text) > base::kMaxJsonDepth) throw malformed("it is nested too deeply");
+  const json document = json::parse(text, nullptr, false);
   if (!document.is_object() || !document.contains("ok") || !document["ok"].is_boolean())
     throw malformed("no `ok`");
   if (!document["ok"].get<bool>()) {
@@ -157,6 +159,18 @@ StepResult ReadResult(const StepTask& task, const std::string& text) {
   }
   result.message = base::Printable(Text(document, "message"));
   return result;
+}
+
+// What is there instead of a file is the step's doing.
+std::optional<std::string> ResultText(const StepTask& task, int out) {
+  try {
+    const auto file = base::TryOpenAt(out, "result.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (!file.has_value()) return std::nullopt;
+    return base::ReadFd(file->get(), kResultLimit, "a step's result");
+  } catch (const Error& error) {
+    throw Error(Fault::kStep, fmt::format("running step `{}`", task.label))
+        .Because("its result cannot be read: " + error.chain().back());
+  }
 }
 
 // Adds the limit that struck, if one did, to the account of a failure.
@@ -259,11 +273,11 @@ StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log
         .Hint("give it more with `timeout` in `@rundlet.resources`");
   }
   const base::UniqueFd out = base::OpenAt(state, task.out, O_RDONLY | O_DIRECTORY);
-  const auto file = base::TryOpenAt(out.get(), "result.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (!file.has_value()) throw EndedWithoutResult(task, checked.value(), outcome);
+  const std::optional<std::string> text = ResultText(task, out.get());
+  if (!text.has_value()) throw EndedWithoutResult(task, checked.value(), outcome);
   StepResult result;
   try {
-    result = ReadResult(task, base::ReadFd(file->get(), kResultLimit, "a step's result"));
+    result = ReadResult(task, *text);
   } catch (const Error& error) {
     throw WithLimit(error, checked.value(), outcome);
   }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/fs.h"
+#include "base/json_depth.h"
 #include "base/text.h"
 #include "engine/capture.h"
 #include "engine/host_files.h"
@@ -51,7 +52,8 @@ class Conversation {
 
   void AddLine(std::string_view line) {
     size_ += line.size();
-    if (size_ > job_.answer_limit) return;  // remembered by size_; told in Finish
+    if (size_ > job_.answer_limit) return;                    // remembered by size_; told in Finish
+    if (base::JsonDepth(line) > base::kMaxJsonDepth) return;  // then it gives no answer
     const json document = json::parse(line, nullptr, false);
     if (!document.is_object()) return;
     if (const auto progress = document.find("progress");

@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +16,6 @@ import pytest
 from escape.test_weakened import Weakened, weakened  # noqa: F401  # a fixture
 from functional.conftest import ROOT
 from functional.test_exec import read_line
-
-from support import leaks
 
 # In the order in which they are reached (runtime/record.cc).
 OF_THE_LAUNCHER = [
@@ -85,20 +82,10 @@ def launcher_of(engine: subprocess.Popen[bytes]) -> int:
     raise AssertionError("there is no launcher")
 
 
-def collect(installed: Weakened, groups: frozenset[str]) -> None:
-    """What a killed engine leaves of its control groups is removed by the next one."""
-    deadline = time.monotonic() + 30
-    while any(os.path.exists(group) for group in groups):
-        assert time.monotonic() < deadline, groups
-        installed.sound.ok("exec", "--image", "python-3.11", "--", "true")
-
-
 @pytest.mark.parametrize("stage", OF_THE_LAUNCHER + OF_THE_SANDBOX)
 def test_nothing_is_left_of_a_killed_engine(weakened: Weakened, stop: Stop) -> None:  # noqa: F811
-    before = leaks.cgroups()
     with weakened.weak.start(*COMMAND, stdin=subprocess.PIPE) as engine:
         stop.reached.wait()
-        groups = leaks.cgroups() - before
         engine.kill()
         engine.wait()
         stop.go_on()
@@ -107,7 +94,7 @@ def test_nothing_is_left_of_a_killed_engine(weakened: Weakened, stop: Stop) -> N
         # To their ends: no launcher and no program has them open any more.
         assert engine.stdout.read() in (b"", b"started\n")
         engine.stderr.read()
-    collect(weakened, groups)
+    weakened.sound.sweep_groups("--image", "python-3.11")
 
 
 @pytest.mark.parametrize("stage", OF_THE_LAUNCHER)

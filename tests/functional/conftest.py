@@ -6,6 +6,7 @@ directory that keeps images and real wheels between runs (default: `test-cache` 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import subprocess
@@ -20,6 +21,7 @@ if str(ROOT / "tests") not in sys.path:
     sys.path.insert(0, str(ROOT / "tests"))
 
 from support import wheelcache  # noqa: E402
+from support.control_groups import own_groups  # noqa: E402
 from support.index import PackageIndex  # noqa: E402
 from support.leaks import Allowance, assert_no_leaks  # noqa: E402
 from support.rundlet import Rundlet, program  # noqa: E402
@@ -34,8 +36,11 @@ IMAGES = {  # name -> suite, shape
 }
 
 
+# Test runners work beside each other: what one leaves behind is no leak of the other.
+apart = contextlib.ExitStack()
+
+
 def own_mount_namespace() -> None:
-    """Test runners work beside each other: what one mounts is no leak of the other."""
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
         raise OSError(ctypes.get_errno(), "leaving the mount namespace")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
@@ -44,8 +49,13 @@ def own_mount_namespace() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):  # one of several, by pytest-xdist
         own_mount_namespace()
+        apart.enter_context(own_groups())
     config.addinivalue_line("markers", "index: needs the real package index; not in the default run")
     config.addinivalue_line("markers", "soak: runs for minutes; not in the default run")
+
+
+def pytest_unconfigure() -> None:
+    apart.close()
 
 
 def cache_directory() -> Path:

@@ -267,6 +267,7 @@ def test_killed_rundlet_takes_the_sandbox_along(shared_state: Rundlet, tmp_path:
         process.wait(30)
         leaks.wait_for_exit(running, time.monotonic() + 10)
         assert not processes_with(marker)
+    shared_state.sweep_groups(*IMAGE)
     # And nothing of it is in the way of the next.
     assert run(shared_state, "--", "echo", "next") == "next\n"
 

@@ -6,7 +6,6 @@ The allowed host is a server of the tests on this host's loopback, which the adm
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -216,7 +215,7 @@ def test_the_proxy_ends_with_the_command(served: Served, shared_state: Rundlet) 
         lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in ours]
         assert b"rundlet-worker\0proxy\0" in lines
         os.kill(process.pid, signal.SIGKILL)
-    shared_state.ok("exec", *IMAGE, "--", "true")  # removes the control group that is left
+    shared_state.sweep_groups(*IMAGE)
 
 
 def test_a_step(served: Served, project: Path) -> None:

@@ -125,6 +125,17 @@ def test_the_administrators_proxy(warm: Rundlet, index: PackageIndex) -> None:
         assert proxy.asked == [page, page, file]
 
 
+def test_credentials_stay_outside(warm: Rundlet, index: PackageIndex, tmp_path: Path) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password secret-word\n")
+    netrc.chmod(0o600)
+    index.credentials = "somebody:secret-word"
+    program = "import os\nprint([value for value in os.environ.values() if 'secret' in value])\n"
+    program += "print(status('/simple/tiny/'), whole(links('tiny')[0]))"
+    assert run(warm.with_environment(NETRC=str(netrc)), program) == ["[]", "200 OK True"]
+    assert "asks for credentials" in run(warm, "print(status('/simple/tiny/'))")[0]
+
+
 def test_nothing_but_pages_and_their_files(warm: Rundlet, index: PackageIndex) -> None:
     inside = "http://127.0.0.1:3128/simple/tiny/"
     out = run(

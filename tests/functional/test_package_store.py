@@ -298,6 +298,7 @@ def test_killed_at_each_stage(own: Rundlet, index: PackageIndex, no_leaks: Allow
                 process.wait(0.001)
         process.kill()
         process.communicate(timeout=30)
+    own.sweep_groups(*IMAGE)
     index.fault("/simple/victim/")
     index.fault(path)
     # What is there is whole, and the rest is made as if nothing had happened.

@@ -299,6 +299,7 @@ def test_killed_pull(rundlet: Rundlet, image_311: Path, tmp_path: Path, stage: s
         assert rundlet.json("image", "ls") == []  # also sweeps
         assert [path.name for path in (rundlet.state / "staging").iterdir()] in ([], [".lock"])
         pull(rundlet, registry.name())
+    rundlet.sweep_groups()
     rundlet.ok("exec", "--", "python3", "-c", "import json")
     whole = Rundlet(tmp_path / "whole", environment=rundlet.environment)
     whole.ok("image", "import", "x", image_311)

@@ -178,7 +178,7 @@ def test_a_run_that_was_killed(shared_state: Rundlet, project: Path) -> None:
             if b"slow | asleep\n" in seen and b"as it was" in seen:
                 break
         os.killpg(process.pid, signal.SIGKILL)
-    shared_state.ok("exec", "--image", "python-3.11", "--", "true")  # removes the control group that is left
+    shared_state.sweep_groups("--image", "python-3.11")
     shown = shared_state.json("runs", "show", "last")
     assert shown["state"] == "interrupted"
     assert "input `numbers` is at" in what_it_says(shared_state, shown["id"], "total")

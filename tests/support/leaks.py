@@ -17,7 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
-CGROUP_ROOT = Path("/sys/fs/cgroup")
+from support import control_groups
+
+UNIFIED = Path("/sys/fs/cgroup")
 OUR_PROGRAMS = ("rundlet", "rundletd", "rundlet-launcher", "rundlet-worker")
 
 
@@ -141,7 +143,7 @@ def processes(states: Sequence[Path] = ()) -> frozenset[Process]:
 
 
 def cgroups() -> frozenset[str]:
-    """The control groups of engines, with those in them, on a unified and on a hybrid host."""
+    """The control groups of engines, with those in them: of those that this process starts, on a host with v1."""
     found: set[str] = set()
 
     def walk(folder: Path, depth: int) -> None:
@@ -155,7 +157,8 @@ def cgroups() -> frozenset[str]:
                 elif depth:
                     walk(Path(entry.path), depth - 1)
 
-    walk(CGROUP_ROOT, 4)
+    for group in control_groups.of_this_process() or [UNIFIED]:
+        walk(group, 4)
     return frozenset(found)
 
 

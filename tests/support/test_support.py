@@ -23,7 +23,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import images, leaks, wheelcache
+from support import control_groups, images, leaks, wheelcache
 from support.images import OPAQUE, WHITEOUT, Image
 from support.index import JSON_TYPE, PackageIndex
 from support.rundlet import Rundlet
@@ -375,6 +375,26 @@ def test_a_mount_is_found(tmp_path: Path) -> None:
             subprocess.run(["mount", "-t", "tmpfs", "none", tmp_path], check=True)
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not control_groups.of_this_process(), reason="needs root and groups of v1")
+def test_only_own_control_groups_are_found() -> None:
+    outside = control_groups.of_this_process()
+    name = f"rundlet-of-test-{os.getpid()}"
+    with control_groups.own_groups():
+        inside = control_groups.of_this_process()
+        assert len(inside) == len(outside)
+        assert all(own.parent == above for own, above in zip(inside, outside, strict=True))
+        for group in (outside[0] / name, inside[0] / name):
+            before = leaks.snapshot()
+            group.mkdir()
+            try:
+                found = leaks.leaked(before, (), 0.1, leaks.Allowance()).cgroups
+            finally:
+                group.rmdir()
+            assert found == (frozenset({str(group)}) if group.parent in inside else frozenset())
+    assert control_groups.of_this_process() == outside
+    assert not any(path.name == f"tests-{os.getpid()}" for group in outside for path in group.iterdir())
 
 
 # -- the list of wheels, and the driver

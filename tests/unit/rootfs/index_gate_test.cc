@@ -146,7 +146,7 @@ namespace worker_tests {
 using worker::GateRequest;
 using worker::ReadGateRequest;
 
-std::string Renamed(const std::string& url) { return "<" + url + ">"; }
+std::string Renamed(const std::string& url) { return "[" + url + "]"; }
 
 std::string InJson(const std::string& page) {
   return worker::RenameInJson(page, "https://i.example/simple/a/", [](const std::string& url) {
@@ -159,9 +159,9 @@ TEST(IndexPages, KeepAllButTheAddressesOfTheirFiles) {
       InJson(R"({"name": "url", "files": [{"url": "../f/a-1.whl", "yanked": "\"url\": \"x\""},
                        {"url" : "https:\/\/h\/x"}, {"url": "gone"}, {"url": 1}, {"url": ["x"]},
                        {"of": "url", "x": "y"}, {"url":"http://h/y#sha256=1"}, "url", "z"]})"),
-      R"({"name": "url", "files": [{"url": "<https://i.example/simple/f/a-1.whl>", "yanked": "\"url\": \"x\""},
-                       {"url" : "<https://h/x>"}, {"url": "gone"}, {"url": 1}, {"url": ["x"]},
-                       {"of": "url", "x": "y"}, {"url":"<http://h/y#sha256=1>"}, "url", "z"]})");
+      R"({"name": "url", "files": [{"url": "[https://i.example/simple/f/a-1.whl]", "yanked": "\"url\": \"x\""},
+                       {"url" : "[https://h/x]"}, {"url": "gone"}, {"url": 1}, {"url": ["x"]},
+                       {"of": "url", "x": "y"}, {"url":"[http://h/y#sha256=1]"}, "url", "z"]})");
   for (const char* cut : {"", "{", R"({"url)", R"({"url")", R"({"url":)", R"({"url": "x)",
                           R"({"url": "\)", R"({"url": "\u12"})"}) {
     EXPECT_EQ(InJson(cut), cut);
@@ -172,8 +172,8 @@ TEST(IndexPages, KeepAllButTheAddressesOfTheirFiles) {
                            "<a href='/q#sha256=1'>q</a><a href=\"cut",
                            "https://i.example/simple/a/", Renamed),
       "<html><base href='https://b.example/x/'><a  data-yanked=\"href=no\" "
-      "href=\"<https://b.example/x/y?a=1&amp;b>\">y</a><A href=\"z\"><a href=z>"
-      "<a href='<https://b.example/q#sha256=1>'>q</a><a href=\"cut");
+      "href=\"[https://b.example/x/y?a=1&amp;b]\">y</a><A href=\"z\"><a href=z>"
+      "<a href='[https://b.example/q#sha256=1]'>q</a><a href=\"cut");
 }
 
 TEST(GateRequests, AreReadStrictly) {
