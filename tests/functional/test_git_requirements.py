@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 import pytest
+from functional.test_lock import read_as_pip_does
 from functional.test_source_builds import own_build
 
 from support.certificates import make_certificates
@@ -114,6 +115,9 @@ def test_a_project_locks_the_commit(served: Served, index: PackageIndex, project
     )
     served.driver.ok("lock", project)
     text = (project / "pylock.toml").read_text()
+    vcs = read_as_pip_does(project / "pylock.toml").packages[0].vcs
+    assert vcs is not None
+    assert (vcs.type, vcs.commit_id) == ("git", commit)
     assert f'vcs = {{ type = "git", url = "{served.server.url("pkg.git")}", commit-id = "{commit}" }}' in text
     served.repository.commit(files("two"))
     assert served.driver.json("run", project)["previews"]["only"]["rows"] == [["one"]]

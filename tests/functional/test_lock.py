@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from functional.test_source_builds import offer, own_build
+from packaging.pylock import Pylock
 
 from support import wheelcache
 from support.index import PackageIndex
@@ -124,10 +126,16 @@ def uv() -> Path:
     return found
 
 
+def read_as_pip_does(path: Path) -> Pylock:
+    """Refused when it is not what PEP 751 says."""
+    return Pylock.from_dict(tomllib.loads(path.read_text()))
+
+
 def test_uv_accepts_a_lock(warm: Rundlet, index: PackageIndex, project: Path, tmp_path: Path) -> None:
     index.add(module("drifting"))
     write(project)
     warm.ok("lock", project)
+    assert [one.name for one in read_as_pip_does(project / "pylock.toml").packages] == ["drifting", "pyarrow"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "UV_NO_CONFIG": "1"}
     command = [uv(), "pip", "install", "--target", tmp_path / "target", "--cache-dir", tmp_path / "uv"]
     command += ["--python-version", "3.11", "--no-deps", "--default-index", index.url]
@@ -153,6 +161,8 @@ def test_lock_with_built_packages(warm: Rundlet, index: PackageIndex, project: P
     text = (project / "pylock.toml").read_text()
     assert f'sdist = {{ name = "drifting-1.0.tar.gz", url = "{index.base}{path}"' in text
     assert f'archive = {{ url = "{index.base}{archive}"' in text
+    by_url, drifting, _ = read_as_pip_does(project / "pylock.toml").packages
+    assert (by_url.archive is not None, drifting.sdist is not None, drifting.wheels) == (True, True, None)
     rows = warm.json("run", project)["previews"]["only"]["rows"]
     assert rows[0][0] == "good"
     assert warm.json("lock", project)[0]["changed"] is False

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from functional.conftest import built_image
 from functional.test_full_disk import Disk
+from functional.test_source_builds import offer
 
 from support.index import PackageIndex
 from support.leaks import Allowance
@@ -103,6 +104,22 @@ def test_altered_bytecode_and_downloads(own: Rundlet, index: PackageIndex) -> No
     repaired = own.json("package", "verify", "--repair")["damaged"]
     assert {(one["kind"], one["state"]) for one in repaired} == {("lowers", "repaired"), ("wheels", "repaired")}
     assert index.count(path) == 1
+    verified(own)
+
+
+def test_a_damaged_package_that_was_built(own: Rundlet, index: PackageIndex) -> None:
+    """Nobody offers it: it is removed, and built again when it is next wanted."""
+    offer(index, "from-source")
+    command = ("exec", *IMAGE, "--with", "from-source==1.0", "--build", "from-source")
+    run = ("--", "python3", "-c", "import from_source; print(from_source.made)")
+    first = own.ok(*command, *run).out
+    alter(site(own, "packages", "from_source.py")[0])
+    for folder in ("wheels", "cache/builds"):
+        subprocess.run(["rm", "-rf", str(own.state / folder)], check=True)
+        (own.state / folder).mkdir(mode=0o700)
+    damaged = own.json("package", "verify", "--repair")["damaged"]
+    assert {one["state"] for one in damaged} == {"removed"}
+    assert own.ok(*command, *run).out != first
     verified(own)
 
 
