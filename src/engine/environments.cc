@@ -48,15 +48,26 @@ void CompileLower(Engine& engine, const rootfs::Image& image, const store::Entry
   rootfs::CommitLower(engine.store(), package, image.interpreter, std::move(staging));
 }
 
-// Two processes, or two steps, want the same: one makes it.
-std::function<void()> NoteWaiting(EventBus& events, const std::string& task) {
-  return [&events, task] {
-    events.Send({.kind = EventKind::kNote, .task = task, .text = "waiting: another run is at it"});
+// Two processes, or two steps, want the same: one makes it, and the other sees how far it is.
+store::WaitCallback NoteWaiting(EventBus& events, const std::string& task,
+                                const std::string& phase) {
+  return [&events, task, phase, noted = false](const store::MakerProgress& progress) mutable {
+    if (!noted) {
+      events.Send(
+          {.kind = EventKind::kNote, .task = task, .text = "waiting: another run is at it"});
+    }
+    noted = true;
+    if (progress.total == 0) return;
+    events.Send({.kind = EventKind::kProgress,
+                 .task = task,
+                 .phase = phase,
+                 .done = progress.done,
+                 .total = progress.total});
   };
 }
 
 void MakeLower(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
-               const std::function<void()>& on_wait, const base::CancelToken* cancel) {
+               const store::WaitCallback& on_wait, const base::CancelToken* cancel) {
   store::Store& store = engine.store();
   const std::string key = LowerKeyOf(distribution, image.interpreter);
   const store::Lease package_lease =
@@ -132,7 +143,7 @@ void FetchOne(Engine& engine, const Distribution& distribution, EventBus& events
                        .done = progress.done,
                        .total = progress.total != 0 ? progress.total : distribution.size});
         },
-        cancel, NoteWaiting(events, task));
+        cancel, NoteWaiting(events, task, "fetch"));
     finished.done = finished.total = distribution.size;
   });
 }
@@ -141,7 +152,7 @@ void InstallOne(Engine& engine, const rootfs::Image& image, const Distribution& 
                 EventBus& events, const base::CancelToken* cancel) {
   const std::string task = fmt::format("install {}", distribution.Label());
   Report(events, task, "install", [&](Event&) {
-    MakeLower(engine, image, distribution, NoteWaiting(events, task), cancel);
+    MakeLower(engine, image, distribution, NoteWaiting(events, task, "install"), cancel);
   });
 }
 

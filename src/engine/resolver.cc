@@ -84,7 +84,7 @@ void FetchNamedWheels(Engine& engine, rootfs::RequirementSet& set,
                       const base::CancelToken* cancel) {
   for (auto* list : {&set.requirements, &set.constraints}) {
     for (rootfs::Requirement& requirement : *list) {
-      if (requirement.url.empty()) continue;
+      if (requirement.url.empty() || requirement.IsSource()) continue;
       rootfs::NamedWheel wheel = rootfs::FetchByUrl(
           engine.store(), engine.workers(), requirement.url, requirement.sha256, network, cancel);
       requirement.sha256 = wheel.distribution.sha256;
@@ -188,11 +188,12 @@ void BuildNamedWheels(Engine& engine, const rootfs::Image& image, rootfs::Requir
                       const base::CancelToken* cancel) {
   for (rootfs::Requirement& requirement : set.requirements) {
     const bool built = std::binary_search(set.built.begin(), set.built.end(), requirement.name);
-    if (!built || requirement.sha256.has_value()) continue;
+    if (!built || (requirement.sha256.has_value() && !requirement.IsSource())) continue;
     rootfs::NamedWheel wheel = BuildFromSource(engine, image, requirement, set,
                                                indexes.Of(requirement.name), events, cancel);
     requirement.sha256 = wheel.distribution.sha256;
     requirement.specifier.clear();
+    requirement.url.clear();
     named.Add(std::move(wheel));
   }
 }
