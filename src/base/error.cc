@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/text.h"
+
 namespace rundlet::base {
 
 Error& Error::Because(std::string cause) & {
@@ -24,7 +26,7 @@ std::string Error::Render() const {
   std::string text = fmt::format("error: {}\n", chain_.front());
   for (size_t i = 1; i < chain_.size(); ++i) text += fmt::format("caused by: {}\n", chain_[i]);
   if (!hint_.empty()) text += fmt::format("hint: {}\n", hint_);
-  return text;
+  return Printable(text);
 }
 
 std::string ErrnoText(int error_number) {

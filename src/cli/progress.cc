@@ -68,7 +68,7 @@ std::string FirstLine(const std::string& text) {
 
 // What happened, in one line; empty for what is not worth one.
 std::string LineFor(const Event& event, bool colours, bool verbose) {
-  const std::string& task = event.task;
+  const std::string task = base::Printable(event.task);
   const std::string label = event.phase == "resolve" ? "resolve for " + task
                             : event.phase == "probe" ? "look for " + task
                                                      : task;
@@ -172,7 +172,7 @@ class Progress::View {
       const std::string time = base::HumanDuration(steady_clock::now() - active.since);
       std::string line =
           fmt::format("  .. {}{}  {} {}", active.phase == "resolve" ? "resolve for " : "",
-                      active.task, time, Amount(active.latest));
+                      base::Printable(active.task), time, Amount(active.latest));
       fmt::print(stderr, "{}\n", line.substr(0, width));
       ++drawn_;
     }

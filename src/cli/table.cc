@@ -41,7 +41,7 @@ void ListTables(const Context& context) {
                  TimeText(table.updated_at)});
   }
   if (context.options.output == Output::kJson) {
-    fmt::print("{}\n", list.dump(2));
+    fmt::print("{}\n", list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (list.empty()) {
     std::fputs("no tables yet; models with materialize=\"replace\" make them\n", stderr);
   } else {
@@ -68,7 +68,7 @@ void Head(const std::string& name, unsigned rows, const Context& context) {
                                             {"columns", columns},
                                             {"rows", nlohmann::ordered_json::parse(preview.rows)},
                                             {"total_rows", preview.total_rows}}
-                         .dump(2));
+                         .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace

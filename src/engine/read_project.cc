@@ -91,7 +91,8 @@ std::string RunReader(Engine& engine, const Project& project, const rootfs::Imag
   LimitForeignCode(engine, spec);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
 
-  const base::UniqueFd input = base::MemoryFile("reader-request", Request(project).dump());
+  const base::UniqueFd input = base::MemoryFile(
+      "reader-request", Request(project).dump(-1, ' ', false, json::error_handler_t::replace));
   std::string output;
   Tail errors(4096);
   const auto keep = [&output](std::string_view line) {

@@ -158,7 +158,14 @@ Run::Run(store::Store& store, RunRecord record)
   dir_ = base::OpenAt(store.dir(), directory(), O_RDONLY | O_DIRECTORY);
   lock_ = base::OpenAt(dir_.get(), ".lock", O_RDWR | O_CREAT, 0600);
   if (flock(lock_.get(), LOCK_EX) < 0) base::ThrowErrno("locking run `{}`", record_.id);
-  base::ReplaceAt(dir_.get(), "run.json", ToJson(record_).dump(1), 0600, base::Durability::kNone);
+  WriteRecord();
+}
+
+// Its path may be any bytes.
+void Run::WriteRecord() const {
+  base::ReplaceAt(dir_.get(), "run.json",
+                  ToJson(record_).dump(1, ' ', false, json::error_handler_t::replace), 0600,
+                  base::Durability::kNone);
 }
 
 void Run::Finish(RunState state) {
@@ -166,7 +173,7 @@ void Run::Finish(RunState state) {
   record_.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
   base::RemoveTree(dir_.get(), "steps");
-  base::ReplaceAt(dir_.get(), "run.json", ToJson(record_).dump(1), 0600, base::Durability::kNone);
+  WriteRecord();
 }
 
 std::vector<RunRecord> ListRuns(store::Store& store) {

@@ -64,6 +64,8 @@ class Run {
   void Finish(RunState state);
 
  private:
+  void WriteRecord() const;
+
   RunRecord record_;
   base::UniqueFd dir_;
   base::UniqueFd lock_;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +18,18 @@ NO_IMAGE = (
     "caused by: [images] in rundlet.toml has no `3.11`\n"
     "hint: it has `3.12`: use what is there, or add an image that `rundlet image ls` lists\n"
 )
+
+STEP_ALONE = """
+import rundlet
+
+
+@rundlet.model(materialize="replace")
+@rundlet.python("3.11")
+def alone():
+    import pyarrow
+
+    return pyarrow.table({"number": [7]})
+"""
 
 # What is wrong, in which files, and what is said of it.
 FAULTS: dict[str, tuple[Mapping[str, str], str]] = {
@@ -185,3 +199,20 @@ def test_top_level_import_that_a_new_environment_lacks(
         "caused by: pipeline.py:6: ModuleNotFoundError: No module named 'leaf'\n"
         "hint: add `leaf` to the step's `pip`, or move the import into the function that uses it\n"
     )
+
+
+def test_a_folder_whose_name_is_no_text(shared_state: Rundlet, tmp_path: Path) -> None:
+    """Bytes, and what a terminal would obey: of the folder, and of a file in it."""
+    folder = tmp_path / os.fsdecode(b"bytes-\xff\x1b[2J")
+    folder.mkdir()
+    write(folder, STEP_ALONE)
+    settings = folder / "rundlet.toml"
+    settings.write_text(settings.read_text().replace('name = "small"', ""))
+    done = shared_state("run", folder, "-o", "json").check(0)
+    assert json.loads(done.out)["previews"]["alone"]["rows"] == [[7]]
+    assert "bytes-" in shared_state.json("runs", "show", "last")["path"]
+    assert any("bytes-" in table["project"] for table in shared_state.json("table", "ls"))
+    (folder / os.fsdecode(b"odd-\xff\x1b[2J.py")).write_text("")
+    done = shared_state("run", folder).check(2)
+    assert "odd-" in done.err
+    assert "\x1b" not in done.out + done.err
