@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "base/error.h"
+#include "base/fs.h"
 #include "base/text.h"
 #include "rootfs/wheel_name.h"
 
@@ -124,7 +125,28 @@ bool IsVersionText(std::string_view version) {
                      [](char c) { return IsAlnum(c) || IsSeparator(c) || c == '+' || c == '!'; });
 }
 
+// Why it is refused; empty: it is not.
+std::string WrongInSource(const Source& source) {
+  if (!IsFetchableUrl(source.url)) return "the URL of its source is no plain http or https URL";
+  if (!IsArchiveName(source.filename)) return "its source is no archive";
+  const bool git = source.kind == Source::Kind::kGit;
+  if (git != IsCommit(source.commit)) return "its source's commit is none";
+  return {};
+}
+
 }  // namespace
+
+bool IsArchiveName(std::string_view name) {
+  return base::IsPlainRelative(std::string(name)) && name.find('/') == name.npos &&
+         name.size() < 250 &&
+         (name.ends_with(".tar.gz") || name.ends_with(".tar") || name.ends_with(".zip")) &&
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return IsAlnum(c) || IsSeparator(c) || c == '+' || c == '!'; });
+}
+
+bool IsCommit(std::string_view text) {
+  return text.size() == 40 && text.find_first_not_of("0123456789abcdef") == text.npos;
+}
 
 bool IsFetchableUrl(std::string_view url) {
   if (url.size() > kUrlLimit || !(url.starts_with("https://") || url.starts_with("http://")))
@@ -193,6 +215,10 @@ void CheckDistribution(const Distribution& distribution) {
   }
   if (CanonicalVersion(wheel.version) != CanonicalVersion(distribution.version)) {
     refuse(fmt::format("its file `{}` is of another version", distribution.filename));
+  }
+  if (distribution.source.has_value()) {
+    if (std::string cause = WrongInSource(*distribution.source); !cause.empty())
+      refuse(std::move(cause));
   }
 }
 

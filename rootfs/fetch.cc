@@ -29,7 +29,7 @@ struct Arriving {
 };
 
 std::vector<Arriving> Begin(store::Store& store, const std::vector<Distribution>& distributions,
-                            const base::CancelToken* cancel, const std::function<void()>& on_wait) {
+                            const base::CancelToken* cancel, const store::WaitCallback& on_wait) {
   // Make leases are taken in the order of their keys, so that two processes cannot wait for each
   // other.
   std::vector<size_t> order(distributions.size());
@@ -168,7 +168,9 @@ std::optional<base::Error> FetchBatch(store::Store& store, WorkerClient& workers
   job.request = nlohmann::json({{"items", std::move(items)}}).dump();
   AddNetwork(network, job);
   const auto translated = [&](const WorkerProgress& one) {
-    if (progress && one.item < batch.size()) progress({batch[one.item].index, one.done, one.total});
+    if (one.item >= batch.size()) return;
+    batch[one.item].lease.Tell({one.done, one.total});
+    if (progress) progress({batch[one.item].index, one.done, one.total});
   };
   const nlohmann::json answer = RunFetcher(workers, job, batch, translated, cancel);
   CheckItems(answer, batch.size());
@@ -199,7 +201,7 @@ int HexValue(char c) {
 void FetchWheels(store::Store& store, WorkerClient& workers,
                  const std::vector<Distribution>& distributions, const NetworkSettings& network,
                  const ProgressCallback& progress, const base::CancelToken* cancel,
-                 const std::function<void()>& on_wait) {
+                 const store::WaitCallback& on_wait) {
   std::vector<Arriving> arriving = Begin(store, distributions, cancel, on_wait);
   for (size_t at = 0; at < arriving.size(); at += kBatch) {
     const std::span batch = std::span(arriving).subspan(at, std::min(kBatch, arriving.size() - at));
@@ -262,25 +264,32 @@ std::string FilenameOfUrl(std::string_view url) {
   return name;
 }
 
-void FetchFile(WorkerClient& workers, const WantedFile& wanted, int file,
-               const NetworkSettings& network, const base::CancelToken* cancel) {
+store::Staging FetchFile(store::Store& store, WorkerClient& workers, const WantedFile& wanted,
+                         const NetworkSettings& network, const base::CancelToken* cancel) {
+  store::Staging staging = store.NewStaging();
+  const base::UniqueFd file =
+      base::OpenAt(staging.tree(), wanted.filename, O_RDWR | O_CREAT | O_EXCL, 0644);
   const std::string sha256 = wanted.sha256.has_value() ? wanted.sha256->hex() : "";
   WorkerJob job;
   job.command = "fetch";
   job.request = nlohmann::json(
                     {{"items", {{{"url", wanted.url}, {"size", wanted.size}, {"sha256", sha256}}}}})
                     .dump();
-  job.files = {file};
+  job.files = {file.get()};
   AddNetwork(network, job);
   const nlohmann::json answer = nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
   CheckItems(answer, 1);
   const auto failure = ReadItem(answer["items"][0], wanted.label, wanted.url);
   if (failure.has_value()) throw base::Error(*failure);
-  if (!wanted.sha256.has_value()) return;
-  if (lseek(file, 0, SEEK_SET) < 0) base::ThrowErrno("reading the file of `{}`", wanted.label);
-  if (base::DigestOfFile(file) != *wanted.sha256)
-    throw Failure(wanted.label, wanted.url, base::Fault::kInvalid,
-                  "it has other bytes than the index says");
+  if (wanted.sha256.has_value()) {
+    if (lseek(file.get(), 0, SEEK_SET) < 0)
+      base::ThrowErrno("reading the file of `{}`", wanted.label);
+    if (base::DigestOfFile(file.get()) != *wanted.sha256)
+      throw Failure(wanted.label, wanted.url, base::Fault::kInvalid,
+                    "it has other bytes than the index says");
+  }
+  store::Normalise(staging.tree());
+  return staging;
 }
 
 }  // namespace rundlet::rootfs

@@ -34,19 +34,20 @@ struct NetworkSettings {
 void FetchWheels(store::Store& store, WorkerClient& workers,
                  const std::vector<Distribution>& distributions, const NetworkSettings& network,
                  const ProgressCallback& progress, const base::CancelToken* cancel,
-                 const std::function<void()>& on_wait = {});
+                 const store::WaitCallback& on_wait = {});
 
 // One file that is no entry of the store yet.
 struct WantedFile {
-  std::string label;  // whose it is, for messages: "docopt 0.6.2"
+  std::string label;     // whose it is, for messages: "docopt 0.6.2"
+  std::string filename;  // to be written as
   std::string url;
   uint64_t size = 0;                        // 0: not known
   std::optional<base::Digest> sha256 = {};  // nothing: whatever comes
 };
-// Downloads into an open, empty file. The digest is checked by the worker and again here. Throws as
-// FetchWheels does.
-void FetchFile(WorkerClient& workers, const WantedFile& wanted, int file,
-               const NetworkSettings& network, const base::CancelToken* cancel);
+// Downloads it; the staging's tree holds the one file. The digest is checked by the worker and
+// again here. Throws as FetchWheels does.
+store::Staging FetchFile(store::Store& store, WorkerClient& workers, const WantedFile& wanted,
+                         const NetworkSettings& network, const base::CancelToken* cancel);
 
 // Name of the one file in a wheel entry's tree.
 std::string WheelFile(const store::EntryInfo& wheel);

@@ -186,7 +186,7 @@ HeldLayer EnsureLayer(store::Store& store, WorkerClient& worker, const LayerSour
   LayerState state = LayerState::kPresent;
   std::optional<store::EntryInfo> info = store.Find(Kind::kLayer, key);
   if (!info) {
-    const auto on_wait = [&] { progress(LayerState::kWaiting, 0, 0); };
+    const auto on_wait = [&](const store::MakerProgress&) { progress(LayerState::kWaiting, 0, 0); };
     const store::Lease make = store.Make(Kind::kLayer, key, cancel, on_wait);
     if (!store.Find(Kind::kLayer, key)) {
       state = LayerState::kDone;

@@ -1,5 +1,7 @@
 #include "rootfs/lock.h"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -8,7 +10,7 @@
 namespace rundlet::rootfs {
 namespace {
 
-constexpr int kVersion = 3;
+constexpr int kVersion = 4;
 constexpr size_t kDistributionLimit = 5000;
 
 std::optional<Realm> DecodeRealm(const nlohmann::json& item) {
@@ -27,6 +29,38 @@ nlohmann::json EncodeRealm(const std::optional<Realm>& realm) {
   return {{"index", realm->index}, {"digest", realm->digest.hex()}};
 }
 
+// In the order of Source::Kind.
+constexpr std::array kSourceKinds = {"index", "url", "git"};
+
+nlohmann::json EncodeSource(const std::optional<Source>& source) {
+  if (!source.has_value()) return nullptr;
+  return {{"kind", kSourceKinds.at(static_cast<size_t>(source->kind))},
+          {"filename", source->filename},
+          {"url", source->url},
+          {"commit", source->commit},
+          {"size", source->size},
+          {"sha256", source->sha256.hex()}};
+}
+
+std::optional<Source> DecodeSource(const nlohmann::json& item) {
+  if (item.is_null()) return std::nullopt;
+  Source source;
+  const std::string kind = item.at("kind");
+  const auto* const found = std::find(kSourceKinds.begin(), kSourceKinds.end(), kind);
+  const auto digest = base::Digest::Parse(item.at("sha256").get<std::string>());
+  if (item.size() != 6 || found == kSourceKinds.end() || !digest.has_value()) {
+    throw base::Error(base::Fault::kInvalid, "reading a lock")
+        .Because("a source has unknown or bad fields");
+  }
+  source.kind = static_cast<Source::Kind>(found - kSourceKinds.begin());
+  item.at("filename").get_to(source.filename);
+  item.at("url").get_to(source.url);
+  item.at("commit").get_to(source.commit);
+  item.at("size").get_to(source.size);
+  source.sha256 = *digest;
+  return source;
+}
+
 Distribution DecodeDistribution(const nlohmann::json& item) {
   Distribution distribution;
   item.at("name").get_to(distribution.name);
@@ -35,12 +69,13 @@ Distribution DecodeDistribution(const nlohmann::json& item) {
   item.at("url").get_to(distribution.url);
   item.at("size").get_to(distribution.size);
   const auto digest = base::Digest::Parse(item.at("sha256").get<std::string>());
-  if (item.size() != 7 || !digest.has_value()) {
+  if (item.size() != 8 || !digest.has_value()) {
     throw base::Error(base::Fault::kInvalid, "reading a lock")
         .Because("a distribution has unknown or bad fields");
   }
   distribution.sha256 = *digest;
   distribution.realm = DecodeRealm(item.at("realm"));
+  distribution.source = DecodeSource(item.at("source"));
   CheckDistribution(distribution);
   return distribution;
 }
@@ -78,7 +113,8 @@ std::string EncodeLock(const Lock& lock) {
                      {"url", one.url},
                      {"size", one.size},
                      {"sha256", one.sha256.hex()},
-                     {"realm", EncodeRealm(one.realm)}});
+                     {"realm", EncodeRealm(one.realm)},
+                     {"source", EncodeSource(one.source)}});
   }
   const nlohmann::json document = {{"version", kVersion},
                                    {"resolved_at", lock.resolved_at},
@@ -98,7 +134,7 @@ Lock DecodeLock(std::string_view text) {
 
 base::Digest LockInputsKey(const LockInputs& inputs) {
   base::Sha256 hash;
-  hash.AddField("lock inputs 3");
+  hash.AddField("lock inputs 4");
   for (const std::string& field : {inputs.interpreter.version, inputs.interpreter.abi,
                                    inputs.interpreter.libc, inputs.machine, inputs.index}) {
     hash.AddField(field);

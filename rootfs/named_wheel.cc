@@ -77,10 +77,10 @@ NamedWheel FetchByUrl(store::Store& store, WorkerClient& workers, const std::str
     FetchWheels(store, workers, {wheel.distribution}, network, {}, cancel);
     return wheel;
   }
-  store::Staging staging = store.NewStaging();
-  const base::UniqueFd file =
-      base::OpenAt(staging.tree(), distribution.filename, O_RDWR | O_CREAT | O_EXCL, 0644);
-  FetchFile(workers, {.label = distribution.Label(), .url = url}, file.get(), network, cancel);
+  store::Staging staging =
+      FetchFile(store, workers,
+                {.label = distribution.Label(), .filename = distribution.filename, .url = url},
+                network, cancel);
   return Keep(store, std::move(staging), std::move(distribution));
 }
 

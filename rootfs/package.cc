@@ -229,7 +229,7 @@ store::NewEntry PreparePackage(store::Store& store, WorkerClient& workers,
 store::EntryInfo InstallPackage(store::Store& store, WorkerClient& workers,
                                 const Distribution& distribution, const std::string& python_tag,
                                 const base::CancelToken* cancel,
-                                const std::function<void()>& on_wait) {
+                                const store::WaitCallback& on_wait) {
   const std::string key = PackageKey(distribution, python_tag);
   if (auto there = store.Find(store::Kind::kPackage, key)) return *there;
   const store::Lease lease = store.Make(store::Kind::kPackage, key, cancel, on_wait);

@@ -60,7 +60,7 @@ store::NewEntry PreparePackage(store::Store& store, WorkerClient& workers,
 store::EntryInfo InstallPackage(store::Store& store, WorkerClient& workers,
                                 const Distribution& distribution, const std::string& python_tag,
                                 const base::CancelToken* cancel,
-                                const std::function<void()>& on_wait = {});
+                                const store::WaitCallback& on_wait = {});
 
 // Throws base::Error (kBug) when the record is not one of ours.
 PackageMeta ReadPackageMeta(const store::EntryInfo& package);

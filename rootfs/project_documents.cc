@@ -90,32 +90,57 @@ base::Digest HashOfFile(const json& file, const std::string& name) {
   return *digest;
 }
 
+// "name @ git+URL@COMMIT".
+std::string CommitText(const json& vcs, const std::string& name) {
+  const bool git =
+      vcs.is_object() && OwnText(vcs, "type") == "git" && !vcs.contains("subdirectory");
+  const std::string commit = git ? OwnText(vcs, "commit-id") : "";
+  if (!IsCommit(commit)) {
+    RefuseDocument(
+        "pylock.toml",
+        fmt::format("`{}` is not the root of a commit of a git repository", base::Printable(name)));
+  }
+  return fmt::format("{} @ git+{}@{}", name, OwnText(vcs, "url"), commit);
+}
+
+// "name==version", with the hashes of its wheels and its source archive.
+std::string ReleaseText(const json& package, const std::string& name, RequirementSet& set) {
+  const json wheels = package.value("wheels", json::array());
+  if (!wheels.is_array() || wheels.size() > kEntryLimit)
+    RefuseDocument("pylock.toml", "the wheels of a package are no list, or too many");
+  for (const json& wheel : wheels) set.hashes.push_back(HashOfFile(wheel, name));
+  const auto source = package.find("sdist");
+  if (source != package.end()) set.hashes.push_back(HashOfFile(*source, name));
+  if (wheels.empty() && source == package.end()) {
+    RefuseDocument("pylock.toml", fmt::format("`{}` has neither a wheel nor a source archive in it",
+                                              base::Printable(name)));
+  }
+  return fmt::format("{}=={}", name, OwnText(package, "version"));
+}
+
 void AddPackage(const json& package, RequirementSet& set) {
   if (!package.is_object()) RefuseDocument("pylock.toml", "a package is no table");
   const std::string name = OwnText(package, "name");
-  const std::string version = OwnText(package, "version");
   const std::string marker = OwnText(package, "marker");
-  std::string text = name;
+  std::string text;
   if (marker.find(" in extras") != marker.npos || marker.find("dependency_groups") != marker.npos) {
     RefuseDocument("pylock.toml", "it is for several sets of extras or groups",
                    "export one set: `rundlet lock`, or your tool's export of one group");
   }
   if (const auto archive = package.find("archive"); archive != package.end()) {
-    if (!archive->is_object() || OwnText(*archive, "url").empty())
-      RefuseDocument("pylock.toml",
-                     fmt::format("the archive of `{}` has no URL", base::Printable(name)));
-    const base::Digest digest = HashOfFile(*archive, name);
-    text += " @ " + OwnText(*archive, "url") + "#sha256=" + digest.hex();
-    set.hashes.push_back(digest);
-  } else {
-    const auto wheels = package.find("wheels");
-    if (wheels == package.end() || !wheels->is_array() || wheels->empty()) {
-      RefuseDocument("pylock.toml", fmt::format("`{}` has no wheel in it", base::Printable(name)),
-                     "only wheels are installed");
+    if (!archive->is_object() || OwnText(*archive, "url").empty() ||
+        archive->contains("subdirectory")) {
+      RefuseDocument(
+          "pylock.toml",
+          fmt::format("the archive of `{}` has no URL, or is used in part", base::Printable(name)));
     }
-    if (wheels->size() > kEntryLimit) RefuseDocument("pylock.toml", "it has too many wheels");
-    for (const json& wheel : *wheels) set.hashes.push_back(HashOfFile(wheel, name));
-    text += "==" + version;
+    const base::Digest digest = HashOfFile(*archive, name);
+    text = fmt::format("{} @ {}#sha256={}", name, OwnText(*archive, "url"), digest.hex());
+    set.hashes.push_back(digest);
+  } else if (const auto vcs = package.find("vcs"); vcs != package.end()) {
+    text = CommitText(*vcs, name);
+  } else {
+    text = ReleaseText(package, name, set);
   }
   if (!marker.empty()) text += " ; " + marker;
   set.requirements.push_back(ParseRequirement(text));

@@ -16,6 +16,38 @@ std::string NoteText(const nlohmann::json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+std::string SizeText(uint64_t size) { return size == 0 ? "" : fmt::format(", size = {}", size); }
+
+std::string HashesText(const base::Digest& sha256) {
+  return fmt::format("hashes = {{ sha256 = {} }}", Quoted(sha256.hex()));
+}
+
+// What whoever runs from the lock has to build.
+std::string SourceText(const Source& source) {
+  switch (source.kind) {
+    case Source::Kind::kIndex:
+      return fmt::format("sdist = {{ name = {}, url = {}{}, {} }}\n", Quoted(source.filename),
+                         Quoted(source.url), SizeText(source.size), HashesText(source.sha256));
+    case Source::Kind::kUrl:
+      return fmt::format("archive = {{ url = {}{}, {} }}\n", Quoted(source.url),
+                         SizeText(source.size), HashesText(source.sha256));
+    case Source::Kind::kGit:
+      return fmt::format("vcs = {{ type = \"git\", url = {}, commit-id = {} }}\n",
+                         Quoted(source.url), Quoted(source.commit));
+  }
+  base::CheckFailed("a kind of source", __FILE__, __LINE__);
+}
+
+std::string WheelText(const Distribution& one) {
+  if (one.url.empty()) {
+    throw base::Error(base::Fault::kInvalid, fmt::format("locking `{}`", one.Label()))
+        .Because("it was given as a file, which others cannot fetch")
+        .Hint("require it by URL");
+  }
+  return fmt::format("wheels = [{{ name = {}, url = {}{}, {} }}]\n", Quoted(one.filename),
+                     Quoted(one.url), SizeText(one.size), HashesText(one.sha256));
+}
+
 }  // namespace
 
 std::string FormatPylock(const Lock& lock, const std::string& python_tag,
@@ -24,16 +56,9 @@ std::string FormatPylock(const Lock& lock, const std::string& python_tag,
   text += "lock-version = \"1.0\"\ncreated-by = \"rundlet\"\n";
   text += fmt::format("requires-python = \"=={}.*\"\n", python_tag);
   for (const Distribution& one : lock.distributions) {
-    if (one.url.empty()) {
-      throw base::Error(base::Fault::kInvalid, fmt::format("locking `{}`", one.Label()))
-          .Because("it was given as a file, which others cannot fetch")
-          .Hint("require it by URL");
-    }
     text += fmt::format("\n[[packages]]\nname = {}\nversion = {}\n", Quoted(one.name),
                         Quoted(one.version));
-    const std::string size = one.size == 0 ? "" : fmt::format(", size = {}", one.size);
-    text += fmt::format("wheels = [{{ name = {}, url = {}{}, hashes = {{ sha256 = {} }} }}]\n",
-                        Quoted(one.filename), Quoted(one.url), size, Quoted(one.sha256.hex()));
+    text += one.source.has_value() ? SourceText(*one.source) : WheelText(one);
   }
   text += fmt::format("\n[tool.rundlet]\ninputs = {}\n", Quoted(inputs.hex()));
   return text;

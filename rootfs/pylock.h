@@ -11,8 +11,8 @@
 namespace rundlet::rootfs {
 
 // `python_tag` is the version it holds for ("3.11"); `inputs` tells later whether the requirements
-// are still those. Throws base::Error (kInvalid) for a wheel that its user gave as a file: nobody
-// else could find it.
+// are still those. Of a wheel that was built it has the source. Throws base::Error (kInvalid) for a
+// wheel that its user gave as a file: nobody else could find it.
 std::string FormatPylock(const Lock& lock, const std::string& python_tag,
                          const base::Digest& inputs);
 

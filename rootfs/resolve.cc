@@ -80,7 +80,8 @@ const Distribution& ChooseNamed(const std::string& name, const nlohmann::json& a
                                   [&](const Distribution& one) { return one.sha256 == digest; });
   if (found == choice.named.end() || found->name != name)
     RefuseLock(name, "it comes from an archive that nobody asked for");
-  if (!choice.hashes.empty() &&
+  // Of a wheel that was built, they are its source's.
+  if (!choice.hashes.empty() && !found->source.has_value() &&
       std::find(choice.hashes.begin(), choice.hashes.end(), digest) == choice.hashes.end()) {
     RefuseLock(name, "its wheel has none of the given hashes");
   }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "rootfs/distribution.h"
+#include "rootfs/fetch.h"
 #include "rootfs/wheel_name.h"
 
 namespace rundlet::rootfs {
@@ -42,10 +43,29 @@ void CheckCharacters(std::string_view text) {
 
 bool IsPath(std::string_view text) { return text.starts_with('.') || text.starts_with('/'); }
 
-void CheckIsWheel(std::string_view text, std::string_view file) {
-  if (file.ends_with(".whl")) return;
-  RefuseRequirement(text, "it is not a wheel (its name does not end in .whl)",
-                    "only wheels are installed: build one of it first");
+constexpr std::string_view kGit = "git+";
+
+// Tools agree on these as the name of a revision, and none is an option.
+bool IsRevision(std::string_view text) {
+  return !text.empty() && text.size() <= 200 &&
+         std::isalnum(static_cast<unsigned char>(text.front())) != 0 &&
+         text.find("..") == text.npos && std::all_of(text.begin(), text.end(), [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                  std::string_view("._/+-").find(c) != std::string_view::npos;
+         });
+}
+
+void TakeGit(std::string_view text, std::string_view target, Requirement& requirement) {
+  if (!target.starts_with("git+https://"))
+    RefuseRequirement(text, "git repositories are reached by https alone", "use git+https://");
+  if (target.find('#') != target.npos) {
+    RefuseRequirement(text, "nothing may follow the revision of a git repository",
+                      "the package must lie in the repository's root");
+  }
+  requirement.url = target;
+  const auto git = ParseGitUrl(requirement.url);
+  if (!git.has_value() || !IsFetchableUrl(git->url) || !IsRevision(git->revision))
+    RefuseRequirement(text, "it is not of the form git+https://host/path@REVISION");
 }
 
 // "#sha256=..." of a URL; other fragments say what only a source archive needs.
@@ -59,16 +79,15 @@ void TakeFragment(std::string_view text, std::string_view fragment, Requirement&
 }
 
 void TakeTarget(std::string_view text, std::string_view target, Requirement& requirement) {
-  for (const std::string_view control : {"git+", "hg+", "svn+", "bzr+"}) {
-    if (!target.starts_with(control)) continue;
-    RefuseRequirement(text, "a source tree must be built, and only wheels are installed",
-                      "build a wheel of that commit and require it by path or URL");
-  }
+  if (target.starts_with(kGit)) return TakeGit(text, target, requirement);
   const size_t hash = target.find('#');
   if (hash != target.npos) TakeFragment(text, target.substr(hash + 1), requirement);
   target = target.substr(0, hash);
-  CheckIsWheel(text, target);
+  const std::string file = FilenameOfUrl(target);
   constexpr std::string_view kFile = "file://";
+  if (!file.ends_with(".whl") && (target.starts_with(kFile) || !IsArchiveName(file)))
+    RefuseRequirement(text, "it is neither a wheel nor a source archive of the web",
+                      "the names of wheels end in .whl, those of archives in .tar.gz or .zip");
   if (target.starts_with(kFile)) {
     requirement.path = target.substr(kFile.size());
     if (!requirement.path.starts_with('/') || requirement.path.find('%') != std::string::npos)
@@ -190,7 +209,10 @@ Requirement ParseReference(std::string_view whole, size_t at) {
 }
 
 Requirement ParsePath(std::string_view whole) {
-  CheckIsWheel(whole, whole);
+  if (!whole.ends_with(".whl")) {
+    RefuseRequirement(whole, "it is not a wheel (its name does not end in .whl)",
+                      "of local files only wheels are installed: build one of it first");
+  }
   Requirement requirement;
   requirement.name = ParseWheelName(whole.substr(whole.rfind('/') + 1)).name;
   requirement.path = whole;
@@ -212,6 +234,20 @@ std::string Requirement::Text() const {
   }
   if (!marker.empty()) text += " ; " + marker;
   return text;
+}
+
+bool Requirement::IsSource() const {
+  return !url.empty() && (url.starts_with(kGit) || !FilenameOfUrl(url).ends_with(".whl"));
+}
+
+std::optional<GitRevision> ParseGitUrl(const std::string& url) {
+  if (!url.starts_with(kGit)) return std::nullopt;
+  const std::string whole = url.substr(kGit.size());
+  // Not the "@" of "user@host", which IsFetchableUrl refuses.
+  const size_t path = whole.find('/', whole.find("//") + 2);
+  const size_t at = path == whole.npos ? path : whole.find('@', path);
+  if (at == whole.npos) return GitRevision{whole, "HEAD"};
+  return GitRevision{whole.substr(0, at), whole.substr(at + 1)};
 }
 
 Requirement ParseRequirement(std::string_view text) {

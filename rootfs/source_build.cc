@@ -1,7 +1,5 @@
 #include "rootfs/source_build.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cctype>
 #include <nlohmann/json.hpp>
@@ -16,7 +14,7 @@
 namespace rundlet::rootfs {
 namespace {
 
-constexpr std::string_view kBuildVersion = "1";
+constexpr std::string_view kBuildVersion = "2";
 constexpr size_t kMostBuildRequirements = 200;
 
 std::string_view WordOf(BuildMode mode) {
@@ -48,12 +46,6 @@ std::vector<std::string> TextsIn(const nlohmann::json& table, const char* key) {
   return texts;
 }
 
-// A file name that goes into a path and an argument.
-bool IsArchiveName(const std::string& name) {
-  return base::IsPlainRelative(name) && name.find('/') == name.npos && name.size() < 250 &&
-         (name.ends_with(".tar.gz") || name.ends_with(".zip"));
-}
-
 }  // namespace
 
 SourceArchive FindSource(WorkerClient& workers, const IndexAccess& index, const std::string& name,
@@ -70,45 +62,24 @@ SourceArchive FindSource(WorkerClient& workers, const IndexAccess& index, const 
                       fmt::format("looking for the source archive of `{} {}`", name, version))
         .Because(fmt::format("`{}` offers none with a sha256", UrlHost(index.login.url)));
   }
-  SourceArchive archive{.name = name,
-                        .version = version,
-                        .filename = {},
-                        .url = {},
-                        .sha256 = {},
-                        .realm = index.realm()};
+  SourceArchive archive{.name = name, .version = version, .source = {}, .realm = index.realm()};
+  Source& source = archive.source;
   try {
     const nlohmann::json& file = answer["file"];
-    file.at("filename").get_to(archive.filename);
-    file.at("url").get_to(archive.url);
-    file.at("size").get_to(archive.size);
-    archive.sha256 = base::Digest::Parse(file.at("sha256").get<std::string>()).value();
+    file.at("filename").get_to(source.filename);
+    file.at("url").get_to(source.url);
+    file.at("size").get_to(source.size);
+    source.sha256 = base::Digest::Parse(file.at("sha256").get<std::string>()).value();
   } catch (const std::exception& error) {
     throw base::Error(base::Fault::kBug, "reading the index reader's answer")
         .Because(base::Printable(error.what()));
   }
-  if (!IsArchiveName(archive.filename) || !IsFetchableUrl(archive.url)) {
+  if (!IsArchiveName(source.filename) || !IsFetchableUrl(source.url)) {
     throw base::Error(base::Fault::kInvalid,
-                      fmt::format("using `{}`", base::Printable(archive.filename)))
+                      fmt::format("using `{}`", base::Printable(source.filename)))
         .Because("its name or its URL could not be that of a source archive");
   }
   return archive;
-}
-
-store::Staging FetchSource(store::Store& store, WorkerClient& workers, const SourceArchive& archive,
-                           const NetworkSettings& network, const base::CancelToken* cancel) {
-  store::Staging staging = store.NewStaging();
-  {
-    const base::UniqueFd file =
-        base::OpenAt(staging.tree(), archive.filename, O_RDWR | O_CREAT | O_EXCL, 0644);
-    FetchFile(workers,
-              {.label = archive.Label(),
-               .url = archive.url,
-               .size = archive.size,
-               .sha256 = archive.sha256},
-              file.get(), network, cancel);
-  }
-  store::Normalise(staging.tree());
-  return staging;
 }
 
 BuildSystem ReadBuildSystem(std::string_view document) {
@@ -147,7 +118,7 @@ BuildCommand MakeBuildCommand(BuildMode mode, const SourceArchive& archive,
                               const BuildSystem& system, const std::string& python) {
   const nlohmann::json wanted = {{"backend", system.backend}, {"path", system.path}};
   return {.argv = {python, "-I", "-", std::string(WordOf(mode)),
-                   fmt::format("{}/{}", kSourceInside, archive.filename),
+                   fmt::format("{}/{}", kSourceInside, archive.source.filename),
                    wanted.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)},
           .input = std::string(kBuildProgram)};
 }
@@ -158,7 +129,8 @@ base::Digest BuildKey(const SourceArchive& archive, const Lock& requirements,
   base::Sha256 hash;
   hash.AddField("built wheel");
   hash.AddField(kBuildVersion);
-  hash.AddField(archive.sha256.hex());
+  hash.AddField(archive.name);
+  hash.AddField(archive.source.sha256.hex());
   hash.AddField(interpreter.identity.hex());
   hash.AddField(image.hex());
   hash.AddField(machine);
@@ -173,8 +145,9 @@ base::Digest BuildKey(const SourceArchive& archive, const Lock& requirements,
 NamedWheel KeepBuilt(store::Store& store, const SourceArchive& archive, const std::string& filename,
                      std::string_view bytes) {
   const WheelName parts = ParseWheelName(filename);
-  if (parts.name != archive.name ||
-      CanonicalVersion(parts.version) != CanonicalVersion(archive.version)) {
+  const bool same_version = archive.version.empty() ||
+                            CanonicalVersion(parts.version) == CanonicalVersion(archive.version);
+  if (parts.name != archive.name || !same_version) {
     throw base::Error(base::Fault::kInvalid, fmt::format("building `{}`", archive.Label()))
         .Because(fmt::format("the build gave `{}`, a wheel of something else",
                              base::Printable(filename)));

@@ -20,15 +20,12 @@
 namespace rundlet::rootfs {
 
 struct SourceArchive {
-  std::string name;  // normalised
-  std::string version;
-  std::string filename;  // "docopt-0.6.2.tar.gz"
-  std::string url;
-  base::Digest sha256;
-  uint64_t size = 0;                // 0: not said
+  std::string name;          // normalised
+  std::string version = {};  // empty: whatever it turns out to be
+  Source source = {};
   std::optional<Realm> realm = {};  // of its index, and so of what is made of it
 
-  std::string Label() const { return name + " " + version; }
+  std::string Label() const { return version.empty() ? name : name + " " + version; }
 };
 
 // Of one release in an index. Throws base::Error (kInvalid) when it has none; (kHost) for the
@@ -36,10 +33,6 @@ struct SourceArchive {
 SourceArchive FindSource(WorkerClient& workers, const IndexAccess& index, const std::string& name,
                          const std::string& version, const NetworkSettings& network,
                          const base::CancelToken* cancel);
-
-// Downloads and hashes it. The staging's tree holds the one file.
-store::Staging FetchSource(store::Store& store, WorkerClient& workers, const SourceArchive& archive,
-                           const NetworkSettings& network, const base::CancelToken* cancel);
 
 // [build-system] of a pyproject.toml (PEP 518), or what stands for it where there is none.
 struct BuildSystem {

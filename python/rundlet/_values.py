@@ -26,6 +26,7 @@ _HOST_PORT = re.compile(rf"(?:{_LABEL}\.)*(?![0-9]){_LABEL}:[0-9]{{1,5}}\Z")
 _VERSION = re.compile(r"3\.\d{1,2}\Z")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]*\])?")
 _REQUIREMENT = re.compile(_DISTRIBUTION.pattern + r"\s*(?:[<>=!~;@(].*)?\Z")
+_FILE = re.compile(r"-r \S.*\Z|\.{0,2}/\S.*\.whl\Z")
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*\Z")
 _BYTES = {
     "": 1, "b": 1,
@@ -127,18 +128,19 @@ def check_columns(value: object) -> list[str]:
 
 
 def requirements(pip: object) -> list[str]:
-    """The PEP 508 requirements that `pip` stands for.
+    """The requirements that `pip` stands for: PEP 508, `-r FILE`, or the path of a wheel.
 
     >>> requirements({"pandas": "2.2.3", "numpy": "<2"})
     ['pandas==2.2.3', 'numpy<2']
-    >>> requirements(["polars>=1.0"])
-    ['polars>=1.0']
+    >>> requirements(["polars>=1.0", "-r requirements.txt", "./dist/own-1.0-py3-none-any.whl"])
+    ['polars>=1.0', '-r requirements.txt', './dist/own-1.0-py3-none-any.whl']
     """
     if isinstance(pip, dict):
         return [_pinned(name, version) for name, version in pip.items()]
     if isinstance(pip, (list, tuple)):
         for text in pip:
-            if not isinstance(text, str) or not text.isprintable() or not _REQUIREMENT.match(text):
+            known = isinstance(text, str) and text.isprintable()
+            if not known or not (_REQUIREMENT.match(text) or _FILE.match(text)):
                 raise DeclarationError(f"`pip` holds {text!r}, which is not a requirement")
         return list(pip)
     raise DeclarationError(f"`pip` must be a dict or a list of requirements, not {pip!r}")

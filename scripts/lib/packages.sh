@@ -18,7 +18,7 @@ RUNDLET_IMAGE_PACKAGES=(mmdebstrap debian-archive-keyring python3 gzip)
 # To run the functional tests and the linters, beyond the two lists above.
 # shellcheck disable=SC2034
 RUNDLET_TEST_PACKAGES=(
-  clang-format shellcheck bubblewrap runc umoci skopeo zstd docker-registry apache2-utils openssl
+  clang-format shellcheck bubblewrap runc umoci skopeo zstd docker-registry apache2-utils openssl git
 )
 
 # To boot a host of our own in the suite `emulated` (scripts/emulated-host).

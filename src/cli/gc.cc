@@ -69,17 +69,22 @@ void AddGc(CLI::App& program, Context& context) {
   auto* gc = program.add_subcommand("gc", "Remove what no image, lock or running command needs");
   const auto dry_run = std::make_shared<bool>(false);
   const auto seconds = std::make_shared<std::optional<uint64_t>>();
+  const auto bytes = std::make_shared<std::optional<uint64_t>>();
   gc->add_flag("--dry-run", *dry_run, "Remove nothing; show what is there, and whose it is");
   const std::map<std::string, uint64_t> units = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
   gc->add_option("--unused-for", *seconds,
-                 "Also locks and the resolver's caches not used for so long: 30d, 12h, 90m, 10s")
+                 "Also locks and caches not used for so long: 30d, 12h, 90m, 10s")
       ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_REQUIRED));
-  gc->callback([dry_run, seconds, &context] {
+  gc->add_option("--max-bytes", *bytes,
+                 "Also locks and caches, least recently used first, but for so much: 2GiB")
+      ->transform(CLI::AsSizeValue(false));
+  gc->callback([dry_run, seconds, bytes, &context] {
     engine::GcRequest request;
     if (*dry_run) request.mode = engine::GcMode::kDryRun;
     if (seconds->has_value()) {
       request.unused_for = std::chrono::seconds(static_cast<int64_t>(**seconds));
     }
+    request.max_bytes = *bytes;
     RunGc(request, context);
   });
 }

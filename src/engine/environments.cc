@@ -13,6 +13,7 @@
 #include "engine/index_access.h"
 #include "engine/jobs.h"
 #include "engine/network.h"
+#include "engine/wanted_limits.h"
 #include "rootfs/bytecode.h"
 #include "rootfs/fetch.h"
 #include "rootfs/flat_tree.h"
@@ -40,21 +41,33 @@ void CompileLower(Engine& engine, const rootfs::Image& image, const store::Entry
   runtime::SandboxSpec spec = sandbox.Spec();
   spec.mounts.mounts.insert(spec.mounts.mounts.end(), command.mounts.begin(), command.mounts.end());
   spec.argv = command.argv;
+  LimitForeignCode(engine, spec);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
   const base::UniqueFd input = base::MemoryFile("compile", command.input);
   RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = input.get()}, {}, cancel);
   rootfs::CommitLower(engine.store(), package, image.interpreter, std::move(staging));
 }
 
-// Two processes, or two steps, want the same: one makes it.
-std::function<void()> NoteWaiting(EventBus& events, const std::string& task) {
-  return [&events, task] {
-    events.Send({.kind = EventKind::kNote, .task = task, .text = "waiting: another run is at it"});
+// Two processes, or two steps, want the same: one makes it, and the other sees how far it is.
+store::WaitCallback NoteWaiting(EventBus& events, const std::string& task,
+                                const std::string& phase) {
+  return [&events, task, phase, noted = false](const store::MakerProgress& progress) mutable {
+    if (!noted) {
+      events.Send(
+          {.kind = EventKind::kNote, .task = task, .text = "waiting: another run is at it"});
+    }
+    noted = true;
+    if (progress.total == 0) return;
+    events.Send({.kind = EventKind::kProgress,
+                 .task = task,
+                 .phase = phase,
+                 .done = progress.done,
+                 .total = progress.total});
   };
 }
 
 void MakeLower(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
-               const std::function<void()>& on_wait, const base::CancelToken* cancel) {
+               const store::WaitCallback& on_wait, const base::CancelToken* cancel) {
   store::Store& store = engine.store();
   const std::string key = LowerKeyOf(distribution, image.interpreter);
   const store::Lease package_lease =
@@ -130,7 +143,7 @@ void FetchOne(Engine& engine, const Distribution& distribution, EventBus& events
                        .done = progress.done,
                        .total = progress.total != 0 ? progress.total : distribution.size});
         },
-        cancel, NoteWaiting(events, task));
+        cancel, NoteWaiting(events, task, "fetch"));
     finished.done = finished.total = distribution.size;
   });
 }
@@ -139,7 +152,7 @@ void InstallOne(Engine& engine, const rootfs::Image& image, const Distribution& 
                 EventBus& events, const base::CancelToken* cancel) {
   const std::string task = fmt::format("install {}", distribution.Label());
   Report(events, task, "install", [&](Event&) {
-    MakeLower(engine, image, distribution, NoteWaiting(events, task), cancel);
+    MakeLower(engine, image, distribution, NoteWaiting(events, task, "install"), cancel);
   });
 }
 
@@ -176,7 +189,8 @@ ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
     }
     jobs.push_back(std::move(install));
   }
-  if (!jobs.empty()) ThrowFirstError(RunJobs(jobs, {.compute = engine.config().cores}, cancel));
+  // One more than there are cores: each of them waits for the disk at its end.
+  if (!jobs.empty()) ThrowFirstError(RunJobs(jobs, {.compute = engine.config().cores + 1}, cancel));
   return ComposeEnvironment(engine, image, lock, cancel);
 }
 

@@ -64,25 +64,13 @@ Sources SourcesOfOwners(store::Store& store) {
   return sources;
 }
 
-// By their modification time, which every use sets.
-class Expiry {
- public:
-  explicit Expiry(std::optional<std::chrono::seconds> unused_for) {
-    if (unused_for) before_ = std::time(nullptr) - unused_for->count();
-  }
-  bool Has(int state, const std::string& path) const {
-    if (!before_) return false;
-    const std::optional<struct stat> info = base::StatAt(state, path);
-    return info && info->st_mtim.tv_sec <= *before_;
-  }
-
- private:
-  std::optional<int64_t> before_;
-};
-
 class Owners {
  public:
-  Owners(store::Store& store, const Expiry& expiry) : store_(store), expiry_(expiry) { Read(); }
+  // `expired`: locks that count no more, though a dry run left them there.
+  Owners(store::Store& store, const std::set<std::string>& expired)
+      : store_(store), expired_(expired) {
+    Read();
+  }
 
   // Empty: nobody.
   std::string Of(Kind kind, const std::string& key) const {
@@ -116,7 +104,7 @@ class Owners {
     }
     for (const base::DirEntry& entry : base::ListDir(store_.dir(), "locks")) {
       const std::string path = "locks/" + entry.name;
-      if (entry.name.starts_with('.') || expiry_.Has(store_.dir(), path)) continue;
+      if (entry.name.starts_with('.') || expired_.contains(path)) continue;
       AddLock(path, interpreters);
     }
     for (const store::EntryInfo& flat : store_.List(Kind::kEnvironment)) AddFlat(flat);
@@ -162,7 +150,7 @@ class Owners {
   }
 
   store::Store& store_;
-  const Expiry& expiry_;
+  const std::set<std::string>& expired_;
   Sources sources_;
   std::map<std::pair<Kind, std::string>, std::string> owners_;
 };
@@ -224,17 +212,46 @@ uint64_t BytesBelow(int dir, const std::string& name) {
   return bytes;
 }
 
-// What goes by its age alone. Whoever reads it at this moment goes on with what was read.
-void CollectExpired(store::Store& store, const char* folder, const char* name, const Expiry& expiry,
-                    GcMode mode, std::vector<GcItem>& items) {
-  if (!base::ExistsAt(store.dir(), folder)) return;
-  for (const base::DirEntry& entry : base::ListDir(store.dir(), folder)) {
-    const std::string path = fmt::format("{}/{}", folder, entry.name);
-    if (entry.name.starts_with('.') || !expiry.Has(store.dir(), path)) continue;
-    const uint64_t bytes = BytesBelow(store.dir(), path);
-    if (mode == GcMode::kRemove) base::RemoveTree(store.dir(), path);
-    items.push_back({path, name, "", bytes, GcItem::Fate::kRemoved});
+// What may go though somebody could use it again.
+struct Reusable {
+  GcItem item;
+  int64_t used_at = 0;  // its modification time, which every use sets
+};
+
+std::vector<Reusable> ListReusable(store::Store& store) {
+  std::vector<Reusable> list;
+  for (const char* folder : {"locks", "cache/uv", "cache/builds", "cache/reader", "cache/toml"}) {
+    if (!base::ExistsAt(store.dir(), folder)) continue;
+    const char* name = std::string_view(folder) == "locks" ? "(unused lock)" : "(unused cache)";
+    for (const base::DirEntry& entry : base::ListDir(store.dir(), folder)) {
+      const std::string path = fmt::format("{}/{}", folder, entry.name);
+      const std::optional<struct stat> info = base::StatAt(store.dir(), path);
+      if (entry.name.starts_with('.') || !info) continue;
+      list.push_back({{path, name, "", BytesBelow(store.dir(), path), GcItem::Fate::kRemoved},
+                      info->st_mtim.tv_sec});
+    }
   }
+  std::stable_sort(list.begin(), list.end(),
+                   [](const Reusable& a, const Reusable& b) { return a.used_at < b.used_at; });
+  return list;
+}
+
+// By age, then as much as is too much. Whoever reads one at this moment goes on with what was read.
+std::vector<GcItem> CollectExpired(store::Store& store, const GcRequest& request) {
+  std::vector<GcItem> expired;
+  if (!request.unused_for && !request.max_bytes) return expired;
+  const std::vector<Reusable> list = ListReusable(store);
+  uint64_t left = 0;
+  for (const Reusable& one : list) left += one.item.bytes;
+  for (const Reusable& one : list) {
+    const bool old =
+        request.unused_for && one.used_at <= std::time(nullptr) - request.unused_for->count();
+    if (!old && (!request.max_bytes || left <= *request.max_bytes)) continue;
+    left -= one.item.bytes;
+    if (request.mode == GcMode::kRemove) base::RemoveTree(store.dir(), one.item.path);
+    expired.push_back(one.item);
+  }
+  return expired;
 }
 
 GcItem Collect(store::Store& store, Owners& owners, const store::EntryInfo& entry, GcMode mode) {
@@ -273,12 +290,12 @@ std::vector<GcItem> CollectGarbage(Engine& engine, const GcRequest& request,
                                    const base::CancelToken* cancel) {
   store::Store& store = engine.store();
   const GcMode mode = request.mode;
-  const Expiry expiry(request.unused_for);
-  std::vector<GcItem> items;
-  CollectExpired(store, "locks", "(unused lock)", expiry, mode, items);
-  for (const char* folder : {"cache/uv", "cache/builds", "cache/reader", "cache/toml"})
-    CollectExpired(store, folder, "(unused cache)", expiry, mode, items);
-  Owners owners(store, expiry);
+  std::vector<GcItem> items = CollectExpired(store, request);
+  std::set<std::string> expired;
+  if (mode == GcMode::kDryRun) {
+    for (const GcItem& item : items) expired.insert(item.path);
+  }
+  Owners owners(store, expired);
   for (const Kind kind : kKinds) {
     std::vector<store::EntryInfo> entries = store.List(kind);
     for (store::EntryInfo& damaged : DamagedEntries(store, kind, entries)) {

@@ -2,9 +2,10 @@
 //
 // Owners: an image owns its layers, its interpreter the bytecode and the venv made for it; a lock
 // owns its wheels and packages; this program owns the skeleton of image roots and its resolver.
-// What has an owner, or is leased by any process, stays. Locks, and the resolver's cache for an
-// interpreter, go when they were not used for a time that the caller names. The rest of the state
-// directory (records, history, tables, other caches) is not collected here, but told.
+// What has an owner, or is leased by any process, stays. Locks and caches, that of the resolver
+// among them, go when they were not used for a time that the caller names, or are more than it
+// allows. The rest of the state directory (records, history, tables, other caches) is not collected
+// here, but told.
 #pragma once
 
 #include <chrono>
@@ -31,7 +32,9 @@ enum class GcMode { kRemove, kDryRun };
 
 struct GcRequest {
   GcMode mode = GcMode::kRemove;
-  std::optional<std::chrono::seconds> unused_for;  // locks and caches; absent: they all stay
+  // Of locks and caches; absent: they all stay.
+  std::optional<std::chrono::seconds> unused_for;
+  std::optional<uint64_t> max_bytes;  // least recently used first, as much as leaves at most this
 };
 
 // Everything that is there, in order of path. Throws base::Error; what was removed stays removed.

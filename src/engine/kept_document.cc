@@ -19,12 +19,18 @@ std::optional<std::string> KeptDocument::Find() const {
   const auto file = base::TryOpenAt(state_, path_, O_RDONLY);
   if (!file.has_value()) return std::nullopt;
   futimens(file->get(), nullptr);  // for gc, by age; nothing depends on it
-  return base::ReadFd(file->get(), kKeptLimit, path_);
+  const std::string kept = base::ReadFd(file->get(), kKeptLimit, path_);
+  const size_t end = kept.find('\n');
+  if (end == kept.npos) return std::nullopt;
+  std::string text = kept.substr(end + 1);
+  if (kept.substr(0, end) != base::Digest::Of(text).hex()) return std::nullopt;
+  return text;
 }
 
 void KeptDocument::Keep(const std::string& text) const {
   base::MakeDirs(state_, folder_, 0700);
-  base::ReplaceAt(state_, path_, text, 0600, base::Durability::kNone);
+  base::ReplaceAt(state_, path_, base::Digest::Of(text).hex() + "\n" + text, 0600,
+                  base::Durability::kNone);
 }
 
 }  // namespace rundlet::engine

@@ -56,9 +56,15 @@ class RequirementsGatherer {
           .Because("other requirements are given beside it")
           .Hint("lock them together, or leave the lock out");
     }
+    for (const rootfs::Requirement& constraint : gathered_.set.constraints) {
+      if (constraint.IsSource())
+        throw Error(Fault::kInvalid, fmt::format("using constraint `{}`", constraint.name))
+            .Because("it names a source, and a bound is no place for one");
+    }
     gathered_.set.preferred = sources.preferred;
     gathered_.set.indexes = rootfs::CheckIndexes(sources.indexes);
     gathered_.set.built = rootfs::CheckBuilt(sources.built);
+    CheckSources(gathered_.set);
     CheckSchemes(gathered_.set.indexes);
     if (!sources.uploaded_before.empty())
       gathered_.set.uploaded_before = rootfs::ParseMoment(sources.uploaded_before);
@@ -79,6 +85,20 @@ class RequirementsGatherer {
       throw Error(Fault::kInvalid, fmt::format("using package index `{}`", index.name))
           .Because(fmt::format("`{}` is to be reached by plain http", host))
           .Hint("use https, or have the host listed in RUNDLET_PRIVATE_HOSTS");
+    }
+  }
+
+  // To name a source is not yet to allow that its code is run.
+  static void CheckSources(const rootfs::RequirementSet& set) {
+    for (const rootfs::Requirement& requirement : set.requirements) {
+      if (!requirement.IsSource() ||
+          std::binary_search(set.built.begin(), set.built.end(), requirement.name)) {
+        continue;
+      }
+      throw Error(Fault::kInvalid, fmt::format("using requirement `{}`", requirement.Text()))
+          .Because("a wheel of it must be built first, and nobody allowed that")
+          .Hint(fmt::format("allow it with `--build {0}`, or `build = [\"{0}\"]` below [python]",
+                            requirement.name));
     }
   }
 

@@ -18,6 +18,7 @@
 #include "engine/index_access.h"
 #include "engine/network.h"
 #include "engine/source_builds.h"
+#include "engine/wanted_limits.h"
 #include "rootfs/named_wheel.h"
 #include "rootfs/resolve.h"
 #include "rootfs/tool.h"
@@ -83,7 +84,7 @@ void FetchNamedWheels(Engine& engine, rootfs::RequirementSet& set,
                       const base::CancelToken* cancel) {
   for (auto* list : {&set.requirements, &set.constraints}) {
     for (rootfs::Requirement& requirement : *list) {
-      if (requirement.url.empty()) continue;
+      if (requirement.url.empty() || requirement.IsSource()) continue;
       rootfs::NamedWheel wheel = rootfs::FetchByUrl(
           engine.store(), engine.workers(), requirement.url, requirement.sha256, network, cancel);
       requirement.sha256 = wheel.distribution.sha256;
@@ -148,6 +149,7 @@ UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Resolve
   spec.uid = 0;
   spec.gid = 0;
   spec.network = runtime::Network::kProxied;
+  LimitForeignCode(engine, spec);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
 
   const base::UniqueFd input = base::MemoryFile("requirements", command.input);
@@ -186,11 +188,12 @@ void BuildNamedWheels(Engine& engine, const rootfs::Image& image, rootfs::Requir
                       const base::CancelToken* cancel) {
   for (rootfs::Requirement& requirement : set.requirements) {
     const bool built = std::binary_search(set.built.begin(), set.built.end(), requirement.name);
-    if (!built || requirement.sha256.has_value()) continue;
+    if (!built || (requirement.sha256.has_value() && !requirement.IsSource())) continue;
     rootfs::NamedWheel wheel = BuildFromSource(engine, image, requirement, set,
                                                indexes.Of(requirement.name), events, cancel);
     requirement.sha256 = wheel.distribution.sha256;
     requirement.specifier.clear();
+    requirement.url.clear();
     named.Add(std::move(wheel));
   }
 }

@@ -1,7 +1,9 @@
 #include "engine/source_builds.h"
 
+#include <fcntl.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -13,6 +15,7 @@
 #include "base/text.h"
 #include "engine/capture.h"
 #include "engine/environments.h"
+#include "engine/git_tree.h"
 #include "engine/image_sandbox.h"
 #include "engine/kept_document.h"
 #include "engine/network.h"
@@ -32,6 +35,12 @@ constexpr uint64_t kBuiltLimit = uint64_t{512} << 20;  // of a wheel
 constexpr size_t kBuildTail = 4096;
 constexpr size_t kAnswerLine = 4 << 20;
 
+// An archive, and the file in a staging directory.
+struct FetchedSource {
+  rootfs::SourceArchive archive;
+  store::Staging files;
+};
+
 // "==1.2", and no other bound.
 std::string PinnedVersion(const rootfs::Requirement& requirement) {
   const std::string& text = requirement.specifier;
@@ -42,6 +51,64 @@ std::string PinnedVersion(const rootfs::Requirement& requirement) {
   throw Error(Fault::kInvalid, fmt::format("building `{}`", requirement.name))
       .Because("its version is not pinned")
       .Hint(fmt::format("require `{}==VERSION`", requirement.name));
+}
+
+// What a lock or a requirements file says of hashes holds for the archive of a built package. A
+// full commit is its own.
+void CheckHash(const rootfs::SourceArchive& archive, const rootfs::Requirement& requirement,
+               const std::vector<base::Digest>& hashes) {
+  const base::Digest& sha256 = archive.source.sha256;
+  const auto git = rootfs::ParseGitUrl(requirement.url);
+  if (hashes.empty() || (git.has_value() && rootfs::IsCommit(git->revision)) ||
+      std::find(hashes.begin(), hashes.end(), sha256) != hashes.end()) {
+    return;
+  }
+  throw Error(Fault::kInvalid, fmt::format("building `{}`", archive.Label()))
+      .Because(fmt::format("the sha256 of its source archive, {}, is none of the given hashes",
+                           sha256.hex()));
+}
+
+FetchedSource FetchArchive(Engine& engine, rootfs::SourceArchive archive,
+                           const std::optional<base::Digest>& sha256, const Network& network,
+                           const base::CancelToken* cancel) {
+  rootfs::Source& source = archive.source;
+  store::Staging files = rootfs::FetchFile(engine.store(), engine.workers(),
+                                           {.label = archive.Label(),
+                                            .filename = source.filename,
+                                            .url = source.url,
+                                            .size = source.size,
+                                            .sha256 = sha256},
+                                           network.settings(), cancel);
+  const base::UniqueFd file = base::OpenAt(files.tree(), source.filename, O_RDONLY);
+  source.sha256 = base::DigestOfFile(file.get());
+  return {std::move(archive), std::move(files)};
+}
+
+FetchedSource FetchNamed(Engine& engine, const rootfs::Requirement& requirement,
+                         const base::CancelToken* cancel) {
+  if (const auto git = rootfs::ParseGitUrl(requirement.url)) {
+    GitTree tree = FetchGitTree(engine, *git, requirement.name, cancel);
+    return {{.name = requirement.name, .source = std::move(tree.source)}, std::move(tree.files)};
+  }
+  const Network network(engine.config(), engine.config().index_url);
+  return FetchArchive(engine,
+                      {.name = requirement.name,
+                       .source = {.kind = rootfs::Source::Kind::kUrl,
+                                  .filename = rootfs::FilenameOfUrl(requirement.url),
+                                  .url = requirement.url,
+                                  .sha256 = {}}},
+                      requirement.sha256, network, cancel);
+}
+
+FetchedSource FetchRelease(Engine& engine, const rootfs::Requirement& requirement,
+                           const rootfs::IndexAccess& index, const base::CancelToken* cancel) {
+  Network network(engine.config(), engine.config().index_url);
+  network.Present(index.login);
+  rootfs::SourceArchive archive =
+      rootfs::FindSource(engine.workers(), index, requirement.name, PinnedVersion(requirement),
+                         network.settings(), cancel);
+  const base::Digest sha256 = archive.source.sha256;
+  return FetchArchive(engine, std::move(archive), sha256, network, cancel);
 }
 
 std::string ThisMachine() {
@@ -58,20 +125,18 @@ struct BuildAnswer {
 
 class SourceBuilder {
  public:
-  SourceBuilder(Engine& engine, const rootfs::Image& image, rootfs::SourceArchive archive,
+  SourceBuilder(Engine& engine, const rootfs::Image& image, const FetchedSource& fetched,
                 const rootfs::RequirementSet& set, EventBus& events,
                 const base::CancelToken* cancel)
       : engine_(engine),
         image_(image),
-        archive_(std::move(archive)),
+        archive_(fetched.archive),
+        source_(fetched.files.tree_path()),
         set_(set),
         events_(events),
         cancel_(cancel) {}
 
-  rootfs::NamedWheel Build(const rootfs::NetworkSettings& network) {
-    const store::Staging source =
-        rootfs::FetchSource(engine_.store(), engine_.workers(), archive_, network, cancel_);
-    source_ = source.tree_path();
+  rootfs::NamedWheel Build() {
     const BuildAnswer described = Run(rootfs::BuildMode::kDescribe, {}, nullptr);
     const rootfs::BuildSystem system =
         rootfs::ReadBuildSystem(ParseToml(engine_, TextOf(described.head, "pyproject"), cancel_));
@@ -202,11 +267,11 @@ class SourceBuilder {
 
   Engine& engine_;
   const rootfs::Image& image_;
-  const rootfs::SourceArchive archive_;
+  const rootfs::SourceArchive& archive_;
+  const std::string source_;  // below the state directory: the folder of the archive
   const rootfs::RequirementSet& set_;
   EventBus& events_;
   const base::CancelToken* cancel_;
-  std::string source_;  // below the state directory: the folder of the archive
 };
 
 }  // namespace
@@ -216,15 +281,17 @@ rootfs::NamedWheel BuildFromSource(Engine& engine, const rootfs::Image& image,
                                    const rootfs::RequirementSet& set,
                                    const rootfs::IndexAccess& index, EventBus& events,
                                    const base::CancelToken* cancel) {
-  const std::string version = PinnedVersion(requirement);
+  const std::string what = requirement.IsSource()
+                               ? requirement.name
+                               : fmt::format("{} {}", requirement.name, PinnedVersion(requirement));
   std::optional<rootfs::NamedWheel> wheel;
-  Report(events, fmt::format("build {} {}", requirement.name, version), "build", [&](Event&) {
-    Network network(engine.config(), engine.config().index_url);
-    network.Present(index.login);
-    rootfs::SourceArchive archive = rootfs::FindSource(engine.workers(), index, requirement.name,
-                                                       version, network.settings(), cancel);
-    wheel = SourceBuilder(engine, image, std::move(archive), set, events, cancel)
-                .Build(network.settings());
+  Report(events, "build " + what, "build", [&](Event&) {
+    const FetchedSource fetched = requirement.IsSource()
+                                      ? FetchNamed(engine, requirement, cancel)
+                                      : FetchRelease(engine, requirement, index, cancel);
+    CheckHash(fetched.archive, requirement, set.hashes);
+    wheel = SourceBuilder(engine, image, fetched, set, events, cancel).Build();
+    wheel->distribution.source = fetched.archive.source;
   });
   return *std::move(wheel);
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -35,7 +36,18 @@ bool IsStillThere(int fd) {
   return info.st_nlink > 0;
 }
 
+// What the maker wrote into the file that it has locked.
+MakerProgress ToldIn(int fd) {
+  MakerProgress progress;
+  if (pread(fd, &progress, sizeof progress, 0) != sizeof progress) return {};
+  return progress;
+}
+
 }  // namespace
+
+void Lease::Tell(const MakerProgress& progress) const noexcept {
+  [[maybe_unused]] const ssize_t written = pwrite(fd_.get(), &progress, sizeof progress, 0);
+}
 
 Lease Lease::ToUse(int state, const std::string& path) {
   while (true) {
@@ -46,18 +58,23 @@ Lease Lease::ToUse(int state, const std::string& path) {
 }
 
 Lease Lease::ToMake(int state, const std::string& path, const base::CancelToken* cancel,
-                    const std::function<void()>& on_wait) {
-  bool told = false;
+                    const WaitCallback& on_wait) {
+  std::optional<MakerProgress> told;
   int wait = kFirstWaitMilliseconds;
   while (true) {
     base::UniqueFd fd = OpenLease(state, path);
     while (!TryLock(fd.get(), LockMode::kExclusive, kMakeByte)) {
-      if (!told && on_wait) on_wait();
-      told = true;
+      const MakerProgress progress = ToldIn(fd.get());
+      if (told != progress && on_wait) on_wait(progress);
+      told = progress;
       base::WaitFor(-1, 0, cancel, wait);
       wait = std::min(2 * wait, kLongestWaitMilliseconds);
     }
-    if (IsStillThere(fd.get())) return Lease(std::move(fd));
+    if (!IsStillThere(fd.get())) continue;
+    Lease lease(std::move(fd));
+    // Not what the maker before said, who may have been killed.
+    if (ToldIn(lease.fd_.get()) != MakerProgress()) lease.Tell({});
+    return lease;
   }
 }
 

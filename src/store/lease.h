@@ -10,6 +10,7 @@
 // the order of their keys.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -19,10 +20,23 @@
 
 namespace rundlet::store {
 
+// How far the maker of an entry says it is, in units of its own; nothing of nothing: it said
+// nothing.
+struct MakerProgress {
+  uint64_t done = 0;
+  uint64_t total = 0;
+  bool operator==(const MakerProgress&) const = default;
+};
+// Called when one has to wait for a maker, and again whenever that one got on.
+using WaitCallback = std::function<void(const MakerProgress&)>;
+
 // Holds one lock; destruction, or the death of the process, drops it.
 class Lease {
  public:
   explicit Lease(base::UniqueFd fd) : fd_(std::move(fd)) {}
+
+  // Of a make lease: tells those who wait. Nothing depends on it, so it never fails.
+  void Tell(const MakerProgress& progress) const noexcept;
 
  private:
   friend class Store;
@@ -31,7 +45,7 @@ class Lease {
   // when absent.
   static Lease ToUse(int state, const std::string& path);
   static Lease ToMake(int state, const std::string& path, const base::CancelToken* cancel,
-                      const std::function<void()>& on_wait);
+                      const WaitCallback& on_wait);
   // Nullopt when anybody else uses or makes the entry.
   static std::optional<Lease> ToRemove(int state, const std::string& path);
 

@@ -143,7 +143,7 @@ Lease Store::Use(Kind kind, std::string_view key) {
 }
 
 Lease Store::Make(Kind kind, std::string_view key, const base::CancelToken* cancel,
-                  const std::function<void()>& on_wait) {
+                  const WaitCallback& on_wait) {
   return Lease::ToMake(dir(), LeasePath(kind, key), cancel, on_wait);
 }
 

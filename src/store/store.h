@@ -77,9 +77,9 @@ class Store {
   // Find.
   Lease Use(Kind kind, std::string_view key);
   // Exclusive: waits for whoever is making the same entry (in this or another process); the caller
-  // looks again with Find afterwards. `on_wait` is called once if it has to wait. Throws Cancelled.
+  // looks again with Find afterwards. Throws Cancelled.
   Lease Make(Kind kind, std::string_view key, const base::CancelToken* cancel,
-             const std::function<void()>& on_wait = {});
+             const WaitCallback& on_wait = {});
 
   Staging NewStaging();
   // Makes staging's tree the entry; anything beside the tree is dropped. An entry of the same key

@@ -6,11 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+from functional.test_source_builds import offer, own_build
+from packaging.pylock import Pylock
+
+from support import wheelcache
 from support.index import PackageIndex
 from support.rundlet import Rundlet
-from support.wheels import Wheel, module
+from support.wheels import Wheel, module, sdist
 
 IMAGE = ("--image", "python-3.11")
 SETTINGS = """
@@ -121,10 +126,16 @@ def uv() -> Path:
     return found
 
 
+def read_as_pip_does(path: Path) -> Pylock:
+    """Refused when it is not what PEP 751 says."""
+    return Pylock.from_dict(tomllib.loads(path.read_text()))
+
+
 def test_uv_accepts_a_lock(warm: Rundlet, index: PackageIndex, project: Path, tmp_path: Path) -> None:
     index.add(module("drifting"))
     write(project)
     warm.ok("lock", project)
+    assert [one.name for one in read_as_pip_does(project / "pylock.toml").packages] == ["drifting", "pyarrow"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "UV_NO_CONFIG": "1"}
     command = [uv(), "pip", "install", "--target", tmp_path / "target", "--cache-dir", tmp_path / "uv"]
     command += ["--python-version", "3.11", "--no-deps", "--default-index", index.url]
@@ -132,6 +143,59 @@ def test_uv_accepts_a_lock(warm: Rundlet, index: PackageIndex, project: Path, tm
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "target/drifting.py").exists()
+
+
+def test_lock_with_built_packages(warm: Rundlet, index: PackageIndex, project: Path, tmp_path: Path) -> None:
+    """A lock has the source of what was built; whoever runs from it builds that, and nothing else."""
+    path = offer(index, "drifting", "return 'good'")
+    archive = index.add_bytes(*sdist("by-url", files=own_build("by-url")), project="elsewhere")
+    write(project)
+    settings = SETTINGS.replace('"drifting"]', f'"drifting==1.0", "by-url @ {index.base}{archive}"]')
+    settings = settings.replace("prefer =", 'build = ["drifting", "by-url"]\nprefer =')
+    (project / "rundlet.toml").write_text(settings)
+    (project / "pipeline.py").write_text(
+        "import rundlet\n\n\n@rundlet.model()\ndef only():\n    import by_url, drifting, pyarrow\n\n"
+        "    return pyarrow.table({'found': [drifting.found], 'made': [drifting.made]})\n"
+    )
+    warm.ok("lock", project)
+    text = (project / "pylock.toml").read_text()
+    assert f'sdist = {{ name = "drifting-1.0.tar.gz", url = "{index.base}{path}"' in text
+    assert f'archive = {{ url = "{index.base}{archive}"' in text
+    by_url, drifting, _ = read_as_pip_does(project / "pylock.toml").packages
+    assert (by_url.archive is not None, drifting.sdist is not None, drifting.wheels) == (True, True, None)
+    rows = warm.json("run", project)["previews"]["only"]["rows"]
+    assert rows[0][0] == "good"
+    assert warm.json("lock", project)[0]["changed"] is False
+    # uv builds the same from it.
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "UV_NO_CONFIG": "1"}
+    command = [uv(), "pip", "install", "--target", tmp_path / "target", "--cache-dir", tmp_path / "uv"]
+    command += ["--no-deps", "--default-index", index.url]
+    done = subprocess.run(
+        [*command, "-r", project / "pylock.toml"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "found = 'good'" in (tmp_path / "target/drifting.py").read_text()
+    assert (tmp_path / "target/by_url.py").exists()
+    # Somewhere else, with another archive under the same name: the lock's hash decides.
+    with PackageIndex() as other:
+        for wheel in wheelcache.read_list():
+            other.add_file(wheelcache.default_folder() / wheel.filename, wheel.sha256)
+        offer(other, "drifting", "return 'evil'")
+        theirs = warm.with_environment(RUNDLET_INDEX=other.url)
+        assert "none of the given hashes" in theirs("run", project).check(2).err
+    # A lock allows nothing: that is the project's part.
+    command = ("exec", *IMAGE, "-r", project / "pylock.toml", "--", "true")
+    assert "`--build by-url`" in warm(*command).check(125).err
+
+
+def test_what_a_power_cut_left_of_the_cache(warm: Rundlet, index: PackageIndex, project: Path) -> None:
+    index.add(module("drifting"))
+    write(project)
+    warm.ok("lock", project)
+    for kept in (file for name in ("toml", "reader") for file in (warm.state / "cache" / name).iterdir()):
+        size = kept.stat().st_size
+        os.truncate(kept, size // 2 if size % 2 else 0)
+    assert warm.json("lock", project)[0]["changed"] is False
 
 
 SCRIPT = """#!/usr/bin/env python3

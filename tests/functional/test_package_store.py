@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from functional.conftest import built_image
 from functional.test_full_disk import Disk
+from functional.test_source_builds import offer
 
 from support.index import PackageIndex
 from support.leaks import Allowance
 from support.rundlet import Rundlet
+from support.terminal import at_terminal
 from support.wheels import Wheel, module
 
 IMAGE = ("--image", "python-3.11")
@@ -105,6 +107,22 @@ def test_altered_bytecode_and_downloads(own: Rundlet, index: PackageIndex) -> No
     verified(own)
 
 
+def test_a_damaged_package_that_was_built(own: Rundlet, index: PackageIndex) -> None:
+    """Nobody offers it: it is removed, and built again when it is next wanted."""
+    offer(index, "from-source")
+    command = ("exec", *IMAGE, "--with", "from-source==1.0", "--build", "from-source")
+    run = ("--", "python3", "-c", "import from_source; print(from_source.made)")
+    first = own.ok(*command, *run).out
+    alter(site(own, "packages", "from_source.py")[0])
+    for folder in ("wheels", "cache/builds"):
+        subprocess.run(["rm", "-rf", str(own.state / folder)], check=True)
+        (own.state / folder).mkdir(mode=0o700)
+    damaged = own.json("package", "verify", "--repair")["damaged"]
+    assert {one["state"] for one in damaged} == {"removed"}
+    assert own.ok(*command, *run).out != first
+    verified(own)
+
+
 def test_what_is_in_use_is_not_repaired(own: Rundlet, index: PackageIndex) -> None:
     index.add(module("stable"))
     with running(own, "stable"):
@@ -181,6 +199,34 @@ def test_prune_keeps_what_runs(own: Rundlet, index: PackageIndex) -> None:
     assert ("in-use", "packages") in removed(own.json("package", "prune", "--unused-for", "1d"))
 
 
+def test_gc_takes_locks_and_caches_by_size(own: Rundlet, index: PackageIndex) -> None:
+    """The least recently used first, until no more is left than is allowed."""
+    for name in ("leaf", "tiny"):
+        use(own, name)
+    reusable = [path for folder in ("locks", "cache/*") for path in own.state.glob(f"{folder}/*")]
+    reusable = [path for path in reusable if path.parent.name in {"locks", "uv", "builds", "reader", "toml"}]
+    locks = [path for path in reusable if path.parent.name == "locks"]
+    assert len(locks) == 2
+    assert any(path.parent.name == "uv" for path in reusable)
+    now = time.time()
+    for path in reusable:
+        age = 1 + locks.index(path) if path in locks else 3
+        os.utime(path, (now - age * DAY,) * 2)
+
+    def removed(size: int, *options: str) -> set[Path]:
+        items = own.json("gc", "--max-bytes", str(size), *options)
+        return {own.state / one["path"] for one in items if one["name"].startswith("(unused")}
+
+    newest, older = (path.stat().st_size for path in locks)
+    assert removed(1 << 40) == set()
+    assert removed(newest + older, "--dry-run") == set(reusable) - set(locks)
+    assert removed(newest + older - 1) == set(reusable) - {locks[0]}
+    assert [path for path in reusable if path.exists()] == [locks[0]]
+    # What only the lock owned went with it.
+    assert len(entries(own, "packages")) == 1
+    use(own, "leaf", "tiny")
+
+
 def test_why_and_what_a_run_needs(own: Rundlet, index: PackageIndex, project: Path) -> None:
     (project / "rundlet.toml").write_text('[project]\nname = "reasons"\n[images]\n"3.11" = "python-3.11"\n')
     (project / "pipeline.py").write_text(
@@ -213,6 +259,24 @@ def test_two_processes_install_once(own: Rundlet, index: PackageIndex) -> None:
     assert sum(b"another run is at it" in err for _, err in results) == 1
     assert len([row for row in own.json("package", "ls") if row["name"] == "contended"]) == 1
     verified(own)
+
+
+def test_who_waits_sees_the_others_progress(own: Rundlet, index: PackageIndex) -> None:
+    path = index.add(Wheel("gradual", files={"gradual.py": f"data = {os.urandom(40000).hex()!r}\n"}))
+    use(own, "leaf")  # uv is there
+    index.fault(path, rate=20000)
+    command = ("exec", *IMAGE, "--with", "gradual", "--", "true")
+    with own.start(*command) as first:
+        while not index.count(path) and first.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                first.wait(0.001)
+        with at_terminal(own, *command) as second:
+            second.until("waiting: another run is at it")
+            second.until(r"fetch gradual 1\.0 .*KiB of .*KiB")
+            assert second.end() == 0
+        first.communicate(timeout=60)
+        assert first.returncode == 0
+    assert index.count(path) == 1
 
 
 def appeared(driver: Rundlet, folder: str, before: set[str]) -> Callable[[], bool]:

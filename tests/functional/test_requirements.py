@@ -134,6 +134,33 @@ def test_dependency_groups(warm: Rundlet, index: PackageIndex, tmp_path: Path) -
     assert "include each other" in refused(warm, "-r", f"{file}:loop")
 
 
+def test_files_of_a_project(warm: Rundlet, index: PackageIndex, project: Path) -> None:
+    """In the defaults and in a step's own words; paths are the project's."""
+    for name in ("of-defaults", "of-step", "of-group"):
+        index.add(module(name))
+    (project / "rundlet.toml").write_text(
+        '[python]\nversion = "3.11"\npip = ["-r more/requirements.txt"]\n[images]\n"3.11" = "python-3.11"\n'
+    )
+    (project / "more").mkdir()
+    (project / "more/requirements.txt").write_text("of-defaults ; python_version > '3'\npyarrow==22.0.0\n")
+    (project / "pyproject.toml").write_text('[dependency-groups]\ndev = ["of-group", "pyarrow==22.0.0"]\n')
+    step = (
+        "def {0}():\n    import pyarrow\n    from importlib.metadata import distributions\n\n"
+        "    return pyarrow.table({{'names': [','.join(sorted(one.name for one in distributions()))]}})\n\n\n"
+    )
+    own = '@rundlet.python("3.11", pip=["-r pyproject.toml:dev", "of-step"])\n'
+    (project / "pipeline.py").write_text(
+        "import rundlet\n\n\n@rundlet.model()\n"
+        + step.format("defaults")
+        + "@rundlet.model()\n"
+        + own
+        + step.format("own")
+    )
+    previews = warm.json("run", project)["previews"]
+    assert previews["defaults"]["rows"] == [["of-defaults,pyarrow"]]
+    assert previews["own"]["rows"] == [["of-group,of-step,pyarrow"]]
+
+
 def test_wheel_by_path(warm: Rundlet, index: PackageIndex, tmp_path: Path) -> None:
     index.add(module("of-index"))
     path = Wheel("by-path", files={"by_path.py": "x = 1\n"}, requires=["of-index"]).write(tmp_path)
@@ -164,11 +191,14 @@ def test_wheel_by_url(warm: Rundlet, index: PackageIndex) -> None:
 @pytest.mark.parametrize(
     ("requirement", "word"),
     [
-        ("pkg @ git+https://host.invalid/pkg.git@v1", "build a wheel of that commit"),
+        ("pkg @ git+https://host.invalid/pkg.git@v1", "`--build pkg`"),
+        ("pkg @ git+ssh://git@host.invalid/pkg.git", "by https alone"),
+        ("pkg @ git+https://host.invalid/pkg.git@v1#subdirectory=x", "the repository's root"),
         ("-e .", "editable"),
         ("--editable=.", "editable"),
         ("./pkg-1.0.tar.gz", "not a wheel"),
-        ("pkg @ https://host.invalid/pkg-1.0.zip", "not a wheel"),
+        ("pkg @ https://host.invalid/pkg-1.0.zip", "`--build pkg`"),
+        ("pkg @ https://host.invalid/pkg-1.0.rpm", "neither a wheel nor a source archive"),
         ("pkg @ https://user:word@host.invalid/pkg-1.0-py3-none-any.whl", "not a plain"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,12 +39,17 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 """
 
 
-def offer(index: PackageIndex, name: str, code: str = "return 1", requires: str = "[]", backend: str = "") -> str:
-    """A source archive that builds itself; `code` runs meanwhile."""
+def own_build(name: str, code: str = "return 1", requires: str = "[]", backend: str = "") -> dict[str, str]:
+    """The files of a source that builds itself; `code` runs meanwhile."""
     lines = "\n".join(f"    {line}" for line in code.splitlines())
     made = backend or BACKEND.format(code=lines, module=name.replace("-", "_"))
     system = f'[build-system]\nrequires = {requires}\nbuild-backend = "own"\nbackend-path = ["backend"]\n'
-    return index.add_bytes(*sdist(name, files={"pyproject.toml": system, "backend/own.py": made}))
+    return {"pyproject.toml": system, "backend/own.py": made}
+
+
+def offer(index: PackageIndex, name: str, code: str = "return 1", requires: str = "[]", backend: str = "") -> str:
+    """Such a source as an archive of the index."""
+    return index.add_bytes(*sdist(name, files=own_build(name, code, requires, backend)))
 
 
 def build(driver: Rundlet, name: str, *options: str, code: str = "") -> Result:
@@ -145,6 +151,35 @@ def test_a_build_has_limits(warm: Rundlet, index: PackageIndex, name: str, code:
     error = build(limited, name).check(125).err
     assert f"building `{name} 1.0` from its source archive" in error
     assert cause in error
+
+
+def test_archive_by_url(warm: Rundlet, index: PackageIndex) -> None:
+    file, data = sdist("by-hand", files=own_build("by-hand"))
+    path = index.add_bytes(file, data, project="elsewhere")
+    named = f"by-hand @ {index.base}{path}"
+    command = ("exec", "--image", "python-3.11", "--build", "By_Hand", "--with")
+    program = ("--", "python3", "-c", "import by_hand; print(by_hand.made)")
+    first = warm.ok(*command, named, *program).out
+    digest = hashlib.sha256(data).hexdigest()
+    # Pinned to what it was, and the same build by its hash.
+    assert warm.ok(*command, f"{named}#sha256={digest}", *program).out == first
+    assert digest in warm(*command, f"{named}#sha256={'1' * 64}", *program).check(125).err
+    index.forget()
+    assert warm.ok(*command, named, *program).out == first
+    assert index.requests == []
+    other = f"other @ {index.base}{path}"
+    assert "a wheel of something else" in warm(*command, other, "--build", "other", "--", "true").check(125).err
+
+
+def test_hashes_are_the_archives(warm: Rundlet, index: PackageIndex, tmp_path: Path) -> None:
+    file, data = sdist("held", files=own_build("held"))
+    index.add_bytes(file, data)
+    listed = tmp_path / "requirements.txt"
+    command = ("exec", "--image", "python-3.11", "--build", "held", "-r", listed, "--", "python3", "-c", "import held")
+    listed.write_text(f"held==1.0 --hash=sha256:{hashlib.sha256(data).hexdigest()}\n")
+    warm.ok(*command)
+    listed.write_text(f"held==1.0 --hash=sha256:{'2' * 64}\n")
+    assert "none of the given hashes" in warm(*command).check(125).err
 
 
 def test_gc_takes_builds_by_age(warm: Rundlet, index: PackageIndex) -> None:

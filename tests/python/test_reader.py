@@ -185,6 +185,8 @@ FAULTS = [
     (MODEL + "@rundlet.python('3.11', ['x'])\ndef f(): pass", 3, "without a name"),
     (MODEL + "@rundlet.python(pip={'a': '1', 'a': '2'})\ndef f(): pass", 3, "twice"),
     (MODEL + "@rundlet.python(pip=['--index-url=x'])\ndef f(): pass", 3, "not a requirement"),
+    (MODEL + "@rundlet.python(pip=['-r'])\ndef f(): pass", 3, "not a requirement"),
+    (MODEL + "@rundlet.python(pip=['-e .'])\ndef f(): pass", 3, "not a requirement"),
     (MODEL + "@rundlet.python(pip=['a\\n--pre'])\ndef f(): pass", 3, "not a requirement"),
     (MODEL + "@rundlet.python(pip={'a': '1 --pre'})\ndef f(): pass", 3, "is not one"),
     (MODEL + "@rundlet.python(pips=[])\ndef f(): pass", 3, "no argument `pips`"),

@@ -44,7 +44,7 @@ TEST(Requirements, WhatIsNoneIsRefusedBeforeAnyToolSeesIt) {
                           "--editable=.",
                           "a @ https://u:p@x/a-1-py3-none-any.whl",
                           "a @ https://x/a-1-py3-none-any.whl#md5=0",
-                          "a @ https://x/a-1.tar.gz",
+                          "a @ https://x/a-1.tar.bz2",
                           "a[b @ https://x/a-1-py3-none-any.whl",
                           "./a-1.tar.gz",
                           "../a.whl",
@@ -73,13 +73,6 @@ TEST(Requirements, WhatIsNoneIsRefusedBeforeAnyToolSeesIt) {
   EXPECT_NE(WhyRefused([] { ParseRequirement(std::string_view("a\0b", 3)); }), "");
 }
 
-TEST(Requirements, DirectReferencesSayWhatToDo) {
-  EXPECT_EQ(WhyRefused([] { ParseRequirement("pkg @ git+https://example/x"); }),
-            "error: reading requirement `pkg @ git+https://example/x`\n"
-            "caused by: a source tree must be built, and only wheels are installed\n"
-            "hint: build a wheel of that commit and require it by path or URL");
-}
-
 TEST(Requirements, NameAWheelByUrlOrPath) {
   const std::string hash = base::Digest::Of("x").hex();
   const std::string url = "https://x.example/A_b-1.0-py3-none-any.whl";
@@ -97,6 +90,31 @@ TEST(Requirements, NameAWheelByUrlOrPath) {
   // Once its content is known, where it was does not matter.
   requirement.sha256 = base::Digest::Of("x");
   EXPECT_EQ(requirement.Text(), "a-b @ sha256:" + hash);
+}
+
+TEST(Requirement, NamesASource) {
+  const std::string archive = "https://i.example/a-1.0.tar.gz";
+  EXPECT_TRUE(ParseRequirement("a @ " + archive).IsSource());
+  EXPECT_FALSE(ParseRequirement("a @ https://i.example/a-1-py3-none-any.whl").IsSource());
+  EXPECT_FALSE(ParseRequirement("a==1").IsSource());
+  EXPECT_EQ(ParseGitUrl(archive), std::nullopt);
+  for (const auto& [rest, revision] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"", "HEAD"}, {"@v1.0", "v1.0"}, {"@feature/x", "feature/x"}}) {
+    const Requirement git =
+        ParseRequirement(std::string("a @ git+https://h.example/o/r.git") + rest);
+    EXPECT_TRUE(git.IsSource());
+    EXPECT_EQ(ParseGitUrl(git.url)->url, "https://h.example/o/r.git");
+    EXPECT_EQ(ParseGitUrl(git.url)->revision, revision);
+    EXPECT_EQ(git.Text(), "a @ git+https://h.example/o/r.git" + std::string(rest));
+  }
+  for (const char* bad :
+       {"a @ git+http://h.example/r", "a @ git+ssh://git@h.example/r", "a @ git+file:///r",
+        "a @ git+https://user:word@h.example/r", "a @ git+https://h.example/r@--upload-pack=x",
+        "a @ git+https://h.example/r@a..b", "a @ git+https://h.example/r@a:b",
+        "a @ git+https://h.example/r@v1#subdirectory=b", "a @ hg+https://h.example/r",
+        "a @ https://h.example/a.tar.bz2", "a @ file:///a-1.0.tar.gz", "./a-1.0.tar.gz"}) {
+    EXPECT_NE(WhyRefused([&] { ParseRequirement(bad); }), "") << bad;
+  }
 }
 
 LockInputs Inputs(std::vector<std::string> texts) {
@@ -141,7 +159,7 @@ TEST(LockKey, OrderSpellingAndRepetitionDoNotMatter) {
 
 TEST(LockKey, IsPinned) {
   EXPECT_EQ(LockInputsKey(Inputs({"pandas>=2", "six"})).hex(),
-            "13ccedb4ddd80a8a6dc67223bc60fdc225bfeb70ccaf4a8e50d0c93a15e76784");
+            "61c0cc7ec0ec608e166efac9fc58090f9e056498e5f535c4ad2468193e521dfe");
 }
 
 Lock SmallLock() {
@@ -156,6 +174,13 @@ TEST(LockCodec, RoundTrip) {
   Lock lock = SmallLock();
   EXPECT_EQ(DecodeLock(EncodeLock(lock)), lock);
   lock.distributions[0].realm = Realm{"https://own.example/simple", base::Digest::Of("realm")};
+  EXPECT_EQ(DecodeLock(EncodeLock(lock)), lock);
+  lock.distributions[0].source = Source{.kind = Source::Kind::kGit,
+                                        .filename = "source.tar",
+                                        .url = "https://code.example/six",
+                                        .commit = std::string(40, 'a'),
+                                        .size = 5,
+                                        .sha256 = base::Digest::Of("source")};
   EXPECT_EQ(DecodeLock(EncodeLock(lock)), lock);
   EXPECT_EQ(DecodeLock(EncodeLock({})), Lock());
 }
@@ -183,6 +208,26 @@ TEST(LockCodec, RefusesWhatItDidNotWrite) {
             }),
             "");
   EXPECT_NE(changed([](auto& lock) { lock["distributions"][0]["version"] = "1.16.0"; }), "");
+  const auto with_source = [&](const char* key, const nlohmann::json& value) {
+    return changed([&](auto& lock) {
+      lock["distributions"][0]["source"] = {{"kind", "index"},
+                                            {"filename", "six-1.17.0.tar.gz"},
+                                            {"url", "https://index.example/six-1.17.0.tar.gz"},
+                                            {"commit", ""},
+                                            {"size", 3},
+                                            {"sha256", base::Digest::Of("source").hex()}};
+      lock["distributions"][0]["source"][key] = value;
+    });
+  };
+  EXPECT_EQ(with_source("kind", "url"), "");
+  EXPECT_NE(with_source("kind", "other"), "");
+  EXPECT_NE(with_source("kind", "git"), "");
+  EXPECT_NE(with_source("commit", std::string(40, 'a')), "");
+  EXPECT_NE(with_source("filename", "../six-1.17.0.tar.gz"), "");
+  EXPECT_NE(with_source("filename", "six.sh"), "");
+  EXPECT_NE(with_source("url", "file:///etc/passwd"), "");
+  EXPECT_NE(with_source("sha256", "00"), "");
+  EXPECT_NE(with_source("more", 1), "");
   EXPECT_NE(WhyRefused([] { DecodeLock("{"); }), "");
 }
 

@@ -126,6 +126,32 @@ TEST(PylockDocument, BecomesRequirementsWithHashes) {
   EXPECT_EQ(set.requirements[1].Text(), "c @ https://x/c-1-py3-none-any.whl#sha256=" + kB);
 }
 
+TEST(PylockDocument, SourcesOfBuiltPackages) {
+  const RequirementSet set =
+      ReadPylock(Document("lock-version = '1.0'\n"
+                          "[[packages]]\nname = 'a'\nversion = '1.0'\n"
+                          "sdist = {url = 'https://x/a-1.0.tar.gz', hashes = {sha256 = '" +
+                          kA +
+                          "'}}\n"
+                          "[[packages]]\nname = 'b'\n"
+                          "vcs = {type = 'git', url = 'https://x/b.git', commit-id = '" +
+                          std::string(40, 'c') + "'}\n"));
+  EXPECT_EQ(set.hashes.size(), 1u);
+  ASSERT_EQ(set.requirements.size(), 2u);
+  EXPECT_EQ(set.requirements[0].Text(), "a==1.0");
+  EXPECT_EQ(set.requirements[1].Text(), "b @ git+https://x/b.git@" + std::string(40, 'c'));
+  EXPECT_TRUE(set.requirements[1].IsSource());
+  const std::string head = "lock-version = '1.0'\n[[packages]]\nname = 'a'\n";
+  const std::string commit = "commit-id = '" + std::string(40, 'c') + "'";
+  for (const std::string& bad :
+       {head + "vcs = {type = 'hg', url = 'https://x/b', " + commit + "}\n",
+        head + "vcs = {type = 'git', url = 'https://x/b', commit-id = 'main'}\n",
+        head + "vcs = {type = 'git', url = 'ssh://x/b', " + commit + "}\n",
+        head + "vcs = {type = 'git', url = 'https://x/b', subdirectory = 'c', " + commit + "}\n"}) {
+    EXPECT_NE(Refusal([&] { ReadPylock(Document(bad)); }), "") << bad;
+  }
+}
+
 TEST(PylockDocument, RefusesWhatCannotBeHeldToAHash) {
   const std::string head = "lock-version = '1.0'\n[[packages]]\nname = 'a'\nversion = '1'\n";
   for (const std::string& bad :

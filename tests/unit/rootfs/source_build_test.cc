@@ -66,7 +66,7 @@ TEST(BuildRequirements, ComeFromIndexesOnly) {
 }
 
 TEST(BuildKeys, DependOnAllThatAWheelIsMadeOf) {
-  SourceArchive archive{.name = "a", .version = "1", .filename = {}, .url = {}, .sha256 = {}};
+  SourceArchive archive{.name = "a", .version = "1"};
   Lock lock;
   lock.distributions.resize(1);
   lock.distributions[0].name = "b";
@@ -87,9 +87,11 @@ TEST(BuildKeys, DependOnAllThatAWheelIsMadeOf) {
   EXPECT_TRUE(is_new(BuildKey(archive, other, interpreter, image, "x86_64")));
   interpreter.identity = base::Digest::Of("doctored");
   EXPECT_TRUE(is_new(BuildKey(archive, lock, interpreter, image, "x86_64")));
+  archive.name = "other";
+  EXPECT_TRUE(is_new(BuildKey(archive, lock, interpreter, image, "x86_64")));
   archive.realm = Realm{"https://own.example", base::Digest::Of("realm")};
   EXPECT_TRUE(is_new(BuildKey(archive, lock, interpreter, image, "x86_64")));
-  archive.sha256 = base::Digest::Of("altered");
+  archive.source.sha256 = base::Digest::Of("altered");
   EXPECT_TRUE(is_new(BuildKey(archive, lock, interpreter, image, "x86_64")));
 }
 

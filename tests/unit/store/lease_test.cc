@@ -15,7 +15,7 @@ class LeaseTest : public StoreFixture {
   static bool MayMake(Store& store) {
     base::CancelToken cancel;
     try {
-      store.Make(Kind::kPackage, Key(1), &cancel, [&] { cancel.Cancel(); });
+      store.Make(Kind::kPackage, Key(1), &cancel, [&](const MakerProgress&) { cancel.Cancel(); });
       return true;
     } catch (const base::Cancelled&) {
       return false;
@@ -71,19 +71,42 @@ TEST_F(LeaseTest, FilesOfAbsentEntriesAreSwept) {
   EXPECT_TRUE(base::ExistsAt(store->dir(), "leases/packages-" + Key(3)));
 }
 
+TEST_F(LeaseTest, WhoWaitsSeesHowFarTheMakerIs) {
+  const auto store = Store::Open(state_);
+  std::optional<Lease> holder = store->Make(Kind::kPackage, Key(1), nullptr);
+  std::vector<MakerProgress> seen;
+  const auto on_wait = [&](const MakerProgress& progress) {
+    seen.push_back(progress);
+    if (seen.size() == 3) {
+      holder.reset();
+    } else {
+      holder->Tell({seen.size(), 7});
+    }
+  };
+  holder = store->Make(Kind::kPackage, Key(1), nullptr, on_wait);
+  EXPECT_THAT(seen,
+              ::testing::ElementsAre(MakerProgress{}, MakerProgress{1, 7}, MakerProgress{2, 7}));
+  // What the one before said is not the next one's.
+  seen.clear();
+  store->Make(Kind::kPackage, Key(1), nullptr, on_wait);
+  EXPECT_EQ(seen.front(), MakerProgress());
+}
+
 TEST_F(LeaseTest, UsersAndTheMakerDoNotWaitForEachOther) {
   const auto store = Store::Open(state_);
   const Lease use = store->Use(Kind::kPackage, Key(1));
-  const Lease make = store->Make(Kind::kPackage, Key(1), nullptr, [] { FAIL() << "it waits"; });
+  const Lease make = store->Make(Kind::kPackage, Key(1), nullptr,
+                                 [](const MakerProgress&) { FAIL() << "it waits"; });
   const Lease again = store->Use(Kind::kPackage, Key(1));
 }
 
 TEST_F(LeaseTest, ASecondMakerWaitsAndIsToldOnce) {
   const auto store = Store::Open(state_);
   std::optional<Lease> holder = store->Make(Kind::kPackage, Key(1), nullptr);
-  const Lease other = store->Make(Kind::kPackage, Key(2), nullptr, [] { FAIL() << "another key"; });
+  const Lease other = store->Make(Kind::kPackage, Key(2), nullptr,
+                                  [](const MakerProgress&) { FAIL() << "another key"; });
   int told = 0;
-  const Lease lease = store->Make(Kind::kPackage, Key(1), nullptr, [&] {
+  const Lease lease = store->Make(Kind::kPackage, Key(1), nullptr, [&](const MakerProgress&) {
     ++told;
     holder.reset();
   });
@@ -95,20 +118,22 @@ TEST_F(LeaseTest, WaitingEndsWhenCancelled) {
   const auto store = Store::Open(state_);
   const Lease holder = store->Make(Kind::kPackage, Key(1), nullptr);
   base::CancelToken cancel;
-  EXPECT_THROW(store->Make(Kind::kPackage, Key(1), &cancel, [&] { cancel.Cancel(); }),
-               base::Cancelled);
+  EXPECT_THROW(
+      store->Make(Kind::kPackage, Key(1), &cancel, [&](const MakerProgress&) { cancel.Cancel(); }),
+      base::Cancelled);
   EXPECT_THROW(store->Make(Kind::kPackage, Key(1), &cancel), base::Cancelled);
 }
 
 TEST_F(LeaseTest, AWaiterIsNotFooledByALeaseFileThatWasRemoved) {
   const auto store = Store::Open(state_);
   std::optional<Lease> holder = store->Make(Kind::kPackage, Key(1), nullptr);
-  std::optional<Lease> lease = store->Make(Kind::kPackage, Key(1), nullptr, [&] {
-    holder.reset();
-    // The waiter has the file open and does not hold its lock: the file goes.
-    EXPECT_EQ(store->Remove(Kind::kPackage, Key(1)), Removal::kAbsent);
-    EXPECT_FALSE(base::ExistsAt(store->dir(), "leases/packages-" + Key(1)));
-  });
+  std::optional<Lease> lease =
+      store->Make(Kind::kPackage, Key(1), nullptr, [&](const MakerProgress&) {
+        holder.reset();
+        // The waiter has the file open and does not hold its lock: the file goes.
+        EXPECT_EQ(store->Remove(Kind::kPackage, Key(1)), Removal::kAbsent);
+        EXPECT_FALSE(base::ExistsAt(store->dir(), "leases/packages-" + Key(1)));
+      });
   EXPECT_FALSE(MayMake(*store));
   lease.reset();
   EXPECT_TRUE(MayMake(*store));
