@@ -34,7 +34,9 @@ bool IsCompressed(int fd) {
   const ssize_t count = pread(fd, magic.data(), magic.size(), 0);
   if (count < 0) base::ThrowErrno("reading the image's source");
   const bool gzip = magic[0] == 0x1f && magic[1] == 0x8b && magic[2] == 0x08;
-  return gzip || magic == std::array<unsigned char, 4>{0x28, 0xb5, 0x2f, 0xfd};
+  const bool skippable =
+      magic[0] >> 4 == 5 && magic[1] == 0x2a && magic[2] == 0x4d && magic[3] == 0x18;
+  return gzip || skippable || magic == std::array<unsigned char, 4>{0x28, 0xb5, 0x2f, 0xfd};
 }
 
 }  // namespace

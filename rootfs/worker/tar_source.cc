@@ -1,19 +1,16 @@
 #include "rootfs/worker/tar_source.h"
 
-#include <archive.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <exception>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/text.h"
-#include "rootfs/worker/gzip_reader.h"
+#include "rootfs/worker/decompress.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
@@ -47,12 +44,12 @@ Compression CompressionOf(std::span<const std::byte> start) {
   };
   if (starts_with({0x1f, 0x8b, 0x08})) return Compression::kGzip;
   if (starts_with({0x28, 0xb5, 0x2f, 0xfd})) return Compression::kZstd;
+  // A skippable frame comes first when several processors compressed it.
+  for (unsigned number = 0; number < 16; ++number) {
+    if (starts_with({0x50 + number, 0x2a, 0x4d, 0x18})) return Compression::kZstd;
+  }
   return Compression::kNone;
 }
-
-struct ArchiveCloser {
-  void operator()(archive* reader) const { archive_read_free(reader); }
-};
 
 }  // namespace
 
@@ -81,12 +78,7 @@ struct BlobReader::State {
   uint64_t produced = 0;
   base::Sha256 blob_hash;
   base::Sha256 contents_hash;
-  std::optional<GzipReader> gzip;  // when compressed so
-  // When compressed with zstd: libarchive decompresses and knows of nothing else, no format but
-  // "raw".
-  std::unique_ptr<archive, ArchiveCloser> zstd;
-  bool zstd_ended = false;
-  std::exception_ptr failure;  // thrown inside libarchive's callback, to be thrown again outside
+  std::unique_ptr<ByteSource> decompressed;  // when compressed
 
   std::span<const std::byte> Peek() {
     while (peeked < std::min<uint64_t>(kMagic, blob.size)) {
@@ -106,70 +98,12 @@ struct BlobReader::State {
     return bytes;
   }
 
-  // An exception must not pass through C.
-  static la_ssize_t Callback(archive*, void* self, const void** bytes) noexcept {
-    auto* state = static_cast<State*>(self);
-    try {
-      const std::span<const std::byte> read = state->ReadBlob();
-      *bytes = read.data();
-      return static_cast<la_ssize_t>(read.size());
-    } catch (...) {
-      state->failure = std::current_exception();
-      return -1;
-    }
-  }
-
-  void Check(int result) {
-    if (failure) std::rethrow_exception(failure);
-    if (result >= ARCHIVE_WARN) return;
-    const char* why = archive_error_string(zstd.get());
-    throw Refuse(fmt::format("it is not valid zstd: {}",
-                             why == nullptr ? "no reason given" : base::Printable(why)));
-  }
-
-  void OpenZstd() {
-    zstd.reset(archive_read_new());
-    if (zstd == nullptr) throw Refuse("out of memory");
-    // Exactly one filter, chosen here: libarchive by itself would unpack a zstd inside a zstd, 25
-    // deep.
-    Check(archive_read_append_filter(zstd.get(), ARCHIVE_FILTER_ZSTD));
-    Check(archive_read_support_format_raw(zstd.get()));
-    Check(archive_read_support_format_empty(zstd.get()));
-    Check(archive_read_open(zstd.get(), this, nullptr, &State::Callback, nullptr));
-    archive_entry* entry = nullptr;
-    const int result = archive_read_next_header(zstd.get(), &entry);
-    Check(result);
-    zstd_ended = result == ARCHIVE_EOF;
-  }
-
+  // Exactly one layer of compression is taken off: a gzip inside a gzip stays one.
   void Open() {
     compression = CompressionOf(Peek());
-    if (compression == Compression::kGzip) gzip.emplace([this] { return ReadBlob(); });
-    if (compression == Compression::kZstd) OpenZstd();
-  }
-
-  std::span<const std::byte> NextOfZstd() {
-    const void* bytes = nullptr;
-    size_t size = 0;
-    while (!zstd_ended && size == 0) {
-      la_int64_t position = 0;
-      const int result = archive_read_data_block(zstd.get(), &bytes, &size, &position);
-      Check(result);
-      if (result == ARCHIVE_EOF) return zstd_ended = true, std::span<const std::byte>();
-    }
-    return {static_cast<const std::byte*>(bytes), size};
-  }
-
-  std::span<const std::byte> NextContents() {
-    switch (compression) {
-      case Compression::kNone:
-        return ReadBlob();
-      case Compression::kGzip:
-        return gzip->Next();
-      case Compression::kZstd:
-        return NextOfZstd();
-    }
-    return {};
+    const ReadCompressed read = [this] { return ReadBlob(); };
+    if (compression == Compression::kGzip) decompressed = DecompressGzip(read);
+    if (compression == Compression::kZstd) decompressed = DecompressZstd(read);
   }
 
   void CheckLimits() const {
@@ -198,7 +132,8 @@ Compression BlobReader::compression() const { return state_->compression; }
 
 std::span<const std::byte> BlobReader::Next() {
   State& state = *state_;
-  const std::span<const std::byte> bytes = state.NextContents();
+  const std::span<const std::byte> bytes =
+      state.decompressed ? state.decompressed->Next() : state.ReadBlob();
   state.produced += bytes.size();
   state.CheckLimits();
   if (state.digesting != Digesting::kNo) state.contents_hash.Add(bytes);

@@ -333,6 +333,15 @@ TEST(BlobReader, RefusesBombsAndDamage) {
             base::Digest::Of(""));
 }
 
+// Where several processors compressed, it begins with a frame that holds nothing of the content.
+TEST(BlobReader, KnowsZstdByASkippableFrame) {
+  const std::string frame("\x5f\x2a\x4d\x18\x01\0\0\0x", 9);
+  const Blob blob(frame + testing::Zstd("content"));
+  worker::BlobReader reader(blob.range, {}, worker::Digesting::kBoth);
+  EXPECT_EQ(reader.compression(), worker::Compression::kZstd);
+  EXPECT_EQ(reader.Finish().contents, base::Digest::Of("content"));
+}
+
 // One layer of compression is taken off, never two.
 TEST(BlobReader, DoesNotUnpackTwice) {
   const std::string once = testing::Gzip(std::string(1000, 'x'));

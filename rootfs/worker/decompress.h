@@ -1,0 +1,24 @@
+// Streams of compressed bytes, decompressed as they are read: gzip of one or several members, and
+// zstd of one or several frames with skippable ones between them (ADR 40).
+//
+// They throw base::Error (kInvalid), and what `read` throws.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "rootfs/worker/tar_source.h"
+
+namespace rundlet::rootfs::worker {
+
+// Gives the next compressed bytes, valid until it is called again; none at the end.
+using ReadCompressed = std::function<std::span<const std::byte>()>;
+
+// What is behind the last member is not looked at.
+std::unique_ptr<ByteSource> DecompressGzip(ReadCompressed read);
+// Refused where more than 64 MiB have to be remembered.
+std::unique_ptr<ByteSource> DecompressZstd(ReadCompressed read);
+
+}  // namespace rundlet::rootfs::worker
