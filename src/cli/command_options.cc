@@ -115,9 +115,10 @@ void AddCommandOptions(CLI::App& command, CommandOptions& options) {
                   "Where some packages come from instead: PACKAGE[,PACKAGE]=URL; may be repeated")
       ->allow_extra_args(false);
   command
-      .add_option("--build", options.requirements.built,
-                  "Package to build from its source archive, in a sandbox; its version must be "
-                  "pinned; may be repeated")
+      .add_option(
+          "--build", options.requirements.built,
+          "Package to build from source, in a sandbox: of a pinned version, or of the archive "
+          "or git URL that requires it; may be repeated")
       ->allow_extra_args(false);
   command.add_option("--exclude-newer", options.requirements.uploaded_before,
                      "Leave out what was uploaded later: 2026-01-31, or 2026-01-31T12:00:00Z");

@@ -65,8 +65,8 @@ MALFORMED = {
     "a b c": "caused by: `b c` does not begin with an operator such as `==` or `>=`\n",
     "--index-url=x": "caused by: it is an option, not a requirement\n"
     "hint: indexes and other settings of the installer are the administrator's\n",
-    "tiny @ file:///etc/passwd": "caused by: it is not a wheel (its name does not end in .whl)\n"
-    "hint: only wheels are installed: build one of it first\n",
+    "tiny @ file:///etc/passwd": "caused by: it is neither a wheel nor a source archive of the web\n"
+    "hint: the names of wheels end in .whl, those of archives in .tar.gz or .zip\n",
 }
 
 

@@ -11,13 +11,13 @@ import pytest
 from functional.test_lock import read_as_pip_does
 from functional.test_source_builds import own_build
 
-from support.certificates import make_certificates
+from support.certificates import Certificates, make_certificates
 from support.git_server import GitServer, Repository
 from support.hosts import with_hosts
 from support.index import PackageIndex
 from support.rundlet import Argument, Result, Rundlet
 
-HOST = "git.test"
+HOST, OTHER = "git.test", "other.test"
 PROGRAM = ("--", "python3", "-c", "import from_git; print(from_git.found)")
 
 
@@ -26,6 +26,7 @@ class Served:
     driver: Rundlet
     server: GitServer
     repository: Repository
+    certificates: Certificates
 
     def requirement(self, revision: str = "") -> str:
         return f"from-git @ git+{self.server.url('pkg.git')}{revision}"
@@ -37,15 +38,15 @@ class Served:
 
 @pytest.fixture
 def served(warm: Rundlet, tmp_path: Path) -> Iterator[Served]:
-    certificates = make_certificates(tmp_path, HOST)
-    binary = with_hosts(warm.binary, tmp_path, {HOST: ["127.0.0.1"]})
-    settings = {"RUNDLET_CA_BUNDLE": str(certificates.authority), "RUNDLET_PRIVATE_HOSTS": HOST}
+    certificates = make_certificates(tmp_path, HOST, OTHER)
+    binary = with_hosts(warm.binary, tmp_path, {HOST: ["127.0.0.1"], OTHER: ["127.0.0.1"]})
+    settings = {"RUNDLET_CA_BUNDLE": str(certificates.authority), "RUNDLET_PRIVATE_HOSTS": f"{HOST},{OTHER}"}
     driver = Rundlet(warm.state, environment={**warm.environment, **settings}, binary=binary)
     folder = tmp_path / "repositories"
     folder.mkdir()
     repository = Repository(folder / "pkg.git")
     with GitServer(folder, certificates.server(), HOST) as server:
-        yield Served(driver, server, repository)
+        yield Served(driver, server, repository, certificates)
 
 
 def files(word: str) -> dict[str, str]:
@@ -100,6 +101,36 @@ def test_hosts_and_certificates(served: Served, tmp_path: Path) -> None:
     offline = served.driver.with_environment(RUNDLET_OFFLINE="1")
     assert "offline" in served(f"@{commit}", driver=offline).check(125).err
     assert served.server.requests == []
+
+
+def test_a_server_that_leads_elsewhere(served: Served) -> None:
+    """To a host inside that the requirement does not name, though its certificate is right."""
+    commit = served.repository.commit(files("one"))
+    with GitServer(served.server.folder, served.certificates.server(), OTHER) as other:
+        served.server.elsewhere = other.url("").rstrip("/")
+        error = served(f"@{commit}").check(125).err
+        assert "response 403" in error  # of the proxy
+        assert other.requests == []
+
+
+def test_what_a_repository_says_of_itself(served: Served, tmp_path: Path) -> None:
+    """Its settings run nothing and lead nowhere: no submodules, no filters, no links out of the sandbox."""
+    (tmp_path / "secret").write_text("canary")
+    code = """import os
+try:
+    return open("canary").read()
+except OSError as error:
+    return type(error).__name__"""
+    settings = {
+        ".gitmodules": f'[submodule "more"]\npath = more\nurl = https://{OTHER}/more.git\n',
+        ".gitattributes": "* filter=evil diff=evil\n",
+        ".gitconfig": '[filter "evil"]\nsmudge = touch /tmp/evil\n[core]\nhooksPath = .\n',
+        "post-checkout": "#!/bin/sh\ntouch /tmp/evil\n",
+    }
+    links = {"canary": str(tmp_path / "secret")}
+    commit = served.repository.commit({**own_build("from-git", code), **settings}, links=links)
+    assert served(f"@{commit}").check(0).out == "FileNotFoundError\n"
+    assert {path.split("/")[1] for path in served.server.requests} == {"pkg.git"}
 
 
 def test_a_project_locks_the_commit(served: Served, index: PackageIndex, project: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from support.index import PackageIndex
 from support.rundlet import Result, Rundlet
+from support.store import nothing_kept
 from support.wheels import module, sdist
 
 BACKEND = """
@@ -180,6 +183,39 @@ def test_hashes_are_the_archives(warm: Rundlet, index: PackageIndex, tmp_path: P
     warm.ok(*command)
     listed.write_text(f"held==1.0 --hash=sha256:{'2' * 64}\n")
     assert "none of the given hashes" in warm(*command).check(125).err
+
+
+@pytest.mark.parametrize("stage", ["source", "requires", "building"])
+def test_killed_while_building(warm: Rundlet, index: PackageIndex, stage: str) -> None:
+    """Nothing half-made is left, neither of the archive nor of the wheel."""
+    name, helper = f"victim-{stage}", f"helper-{stage}"
+    part = index.add(module(helper))
+    # The build is met at work: it looks busy for a while.
+    archive = offer(index, name, "time.sleep(1)", f'["{helper}"]')
+    reached: dict[str, Callable[[], bool]] = {
+        "source": lambda: bool(index.count(archive)),
+        "requires": lambda: bool(index.count(f"/simple/{helper}/")),
+        "building": lambda: any(
+            f'"{helper} ' in one.read_text() for one in (warm.state / "lowers").glob("*/entry.json")
+        ),
+    }
+    if stage == "source":
+        index.fault(archive, rate=100, times=1)
+    if stage == "requires":
+        index.fault(f"/simple/{helper}/", stall=60, times=1)
+    command = ("exec", "--image", "python-3.11", "--with", f"{name}==1.0", "--build", name, "--", "true")
+    with nothing_kept(warm.state, but=("wheels", "packages", "lowers", "tools", "skeletons")):
+        with warm.start(*command) as process:
+            while not reached[stage]() and process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.001)
+            process.kill()
+            process.communicate(timeout=30)
+        index.fault(archive)
+        index.fault(f"/simple/{helper}/")
+        warm.ok(*command)
+    assert index.count(part) == 1
+    assert warm.json("package", "verify")["damaged"] == []
 
 
 def test_gc_takes_builds_by_age(warm: Rundlet, index: PackageIndex) -> None:

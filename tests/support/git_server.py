@@ -15,6 +15,7 @@ import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 
@@ -35,8 +36,8 @@ class Repository:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def commit(self, files: Mapping[str, str], tag: str = "") -> str:
-        """A commit of exactly these files on top of `main`; its name."""
+    def commit(self, files: Mapping[str, str], tag: str = "", links: Mapping[str, str] = MappingProxyType({})) -> str:
+        """A commit of exactly these files and symbolic links on top of `main`; its name."""
         work = self.path.with_suffix(".work")
         inside = {"GIT_DIR": str(self.path), "GIT_WORK_TREE": str(work), "GIT_INDEX_FILE": str(work / ".index")}
         work.mkdir(exist_ok=True)
@@ -44,6 +45,9 @@ class Repository:
         for name, text in files.items():
             (work / name).parent.mkdir(parents=True, exist_ok=True)
             (work / name).write_text(text)
+            self._git("add", "--", str(work / name), inside=False, **inside)
+        for name, target in links.items():
+            (work / name).symlink_to(target)
             self._git("add", "--", str(work / name), inside=False, **inside)
         self._git("commit", "--quiet", "--message", "files", inside=False, **inside)
         if tag:
@@ -55,10 +59,11 @@ class GitServer:
     """git-http-backend for all repositories of a folder, read-only. Threads: one per connection."""
 
     def __init__(self, folder: Path, tls: ssl.SSLContext, host: str) -> None:
-        self._host = host
+        self._host, self.folder = host, folder
         self.requests: list[str] = []  # paths, without queries
+        self.elsewhere = ""  # where all is to be had instead, when there is such a place
         self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.folder, self._server.requests = folder, self.requests
+        self._server.folder, self._server.git = folder, self
         self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -78,7 +83,7 @@ class GitServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     folder: Path
-    requests: list[str]
+    git: GitServer
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -93,7 +98,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: bytes) -> None:
         """By CGI."""
         parts = urlsplit(self.path)
-        self.server.requests.append(parts.path)
+        self.server.git.requests.append(parts.path)
+        if self.server.git.elsewhere:
+            self.send_response(302)
+            self.send_header("Location", self.server.git.elsewhere + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         environment = {
             "PATH": os.environ["PATH"],
             "GIT_PROJECT_ROOT": str(self.server.folder),
