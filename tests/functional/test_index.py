@@ -173,7 +173,7 @@ def test_a_round_of_the_pipeline_benchmark(image_311: Path) -> None:
     """It runs, with a package of the real index more in one step. What it measures is for quiet machines."""
     command = [sys.executable, str(ROOT / "bench/pipeline"), str(image_311), "--rundlet", str(program())]
     command += ["--rounds", "1", "--again", "1", "-o", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
     rows = ["first run", "prophet added", "again", "again, nothing to do", "plan", "plan, one file changed"]
     times = json.loads(done.stdout)
