@@ -77,6 +77,25 @@ runtime::Mount EnvironmentMount(const Environment& environment) {
   return {std::string(kEnvironmentPrefix), runtime::Layers{environment.lowers, false, false}};
 }
 
+BoundEnvironment BindEnvironment(const Environment& environment, const Interpreter& interpreter) {
+  BoundEnvironment bound;
+  bound.mounts.push_back(
+      {std::string(kEnvironmentPrefix), runtime::StorePath{environment.lowers.back()}});
+  std::vector<std::string> programs = {fmt::format("{}/bin", kEnvironmentPrefix)};
+  std::vector<std::string> modules;
+  WheelLayout layout;
+  layout.python_tag = interpreter.tag;
+  for (size_t i = 0; i + 1 < environment.lowers.size(); ++i) {
+    const std::string prefix = fmt::format("{}/{}", kPackagesPrefix, i);
+    bound.mounts.push_back({prefix, runtime::StorePath{environment.lowers[i]}});
+    programs.push_back(prefix + "/bin");
+    modules.push_back(fmt::format("{}/{}", prefix, layout.SitePackages()));
+  }
+  bound.programs = base::Join(programs, ":");
+  bound.modules = base::Join(modules, ":");
+  return bound;
+}
+
 std::vector<std::string> CheckEnvironment(store::Store& store, const EnvironmentParts& parts) {
   CheckParts(parts);
   std::vector<DistributionFiles> files;

@@ -45,6 +45,15 @@ Environment Compose(const EnvironmentParts& parts);
 // The mount for it.
 runtime::Mount EnvironmentMount(const Environment& environment);
 
+// The same without an overlay: every layer is mounted by itself, and found by search paths. What
+// that cannot do is told in docs/concepts/environments.md.
+struct BoundEnvironment {
+  std::vector<runtime::Mount> mounts;  // the skeleton at /env, all others below kPackagesPrefix
+  std::string programs;                // for PATH, before what is there already
+  std::string modules;                 // for PYTHONPATH
+};
+BoundEnvironment BindEnvironment(const Environment& environment, const Interpreter& interpreter);
+
 // Reads the RECORDs and throws when two distributions collide (collisions.h); returns what is worth
 // a warning in words. The result depends on the environment's digest alone: keep it under that.
 std::vector<std::string> CheckEnvironment(store::Store& store, const EnvironmentParts& parts);

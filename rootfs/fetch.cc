@@ -227,6 +227,7 @@ void AddNetwork(const NetworkSettings& network, WorkerJob& job) {
   document["proxy"] = network.proxy;
   document["no_proxy"] = network.no_proxy;
   document["private_hosts"] = network.private_hosts;
+  document["timeout_seconds"] = network.timeout_seconds;
   for (const IndexLogin& login : network.logins)
     document["logins"].push_back({login.url, login.user, login.password});
   if (network.ca_bundle >= 0) {

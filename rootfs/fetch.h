@@ -21,6 +21,7 @@ struct NetworkSettings {
   std::vector<std::string> no_proxy;  // hosts and domains reached without it, or "*"
   std::vector<std::string>
       private_hosts;                    // the configured indexes' hosts: may have inner addresses
+  unsigned timeout_seconds = 20;        // how long a server may be silent
   std::vector<IndexLogin> logins = {};  // sent to the scheme, host and port of their URLs only
 };
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "rootfs/image_blobs.h"
 #include "rootfs/image_fields.h"
 #include "rootfs/oci_document.h"
 
@@ -63,6 +64,22 @@ json ToJson(const std::optional<ImageOrigin>& origin) {
   if (!origin) return nullptr;
   return {
       {"reference", origin->reference}, {"top", origin->top.hex()}, {"platform", origin->platform}};
+}
+
+json ToJson(const std::optional<KeptBlobs>& kept) {
+  if (!kept) return nullptr;
+  json blobs = json::array();
+  for (const base::Digest& blob : kept->blobs) blobs.push_back(blob.hex());
+  return {{"manifest_type", kept->manifest_type}, {"blobs", blobs}};
+}
+
+KeptBlobs KeptBlobsFrom(const Fields& fields, const DocumentOrigin& origin) {
+  KeptBlobs kept{fields.Text("manifest_type", 256), {}};
+  // The layers, the manifest and the config.
+  for (const json& blob : fields.List("blobs", kMaxLayers + 2)) {
+    kept.blobs.push_back(DigestOf(blob, origin));
+  }
+  return kept;
 }
 
 // Every name a record is kept under; files of other forms (a replacement in the making) are none.
@@ -128,6 +145,7 @@ std::string EncodeImage(const Image& image) {
                        {"layers", layers},
                        {"config", ToJson(image.config)},
                        {"origin", ToJson(image.origin)},
+                       {"kept", ToJson(image.kept)},
                        {"interpreter", ToJson(image.interpreter)}};
   return record.dump(1) + "\n";
 }
@@ -155,6 +173,7 @@ Image DecodeImage(const std::string& text, const std::string& name) {
     image.origin = {origin_fields.Text("reference"), origin_fields.DigestAt("top"),
                     origin_fields.Text("platform")};
   }
+  if (fields.Has("kept")) image.kept = KeptBlobsFrom(fields.Object("kept"), origin);
   if (fields.Has("interpreter")) image.interpreter = InterpreterFrom(fields.Object("interpreter"));
   return image;
 }
@@ -209,6 +228,9 @@ void TagImage(store::Store& store, const std::string& name, const std::string& o
     throw base::Error(base::Fault::kHost, fmt::format("naming image `{}` `{}`", name, other))
         .Because(fmt::format("its layer `sha256:{}` is not in the store", layer.hex()))
         .Hint("pull or import it again");
+  }
+  if (image.kept) {
+    for (store::Lease& lease : HoldBlobs(store, *image.kept)) leases.push_back(std::move(lease));
   }
   image.name = other;
   SaveImage(store, image);

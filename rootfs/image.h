@@ -15,6 +15,7 @@
 #include "base/cancel.h"
 #include "base/digest.h"
 #include "base/fd.h"
+#include "rootfs/blob.h"
 #include "rootfs/interpreter.h"
 #include "rootfs/layer.h"
 #include "rootfs/oci.h"
@@ -32,6 +33,13 @@ struct ImageOrigin {
   bool operator==(const ImageOrigin&) const = default;
 };
 
+// What of an image is in the store as it came, for an export.
+struct KeptBlobs {
+  std::string manifest_type;        // the manifest's media type
+  std::vector<base::Digest> blobs;  // the manifest, the config, each layer once
+  bool operator==(const KeptBlobs&) const = default;
+};
+
 struct Image {
   std::string name;
   // Of the image's manifest; for docker's archives, which have none, of its config (docker's "image
@@ -41,7 +49,8 @@ struct Image {
       layers;  // diff ids, bottom first; only those of which something shows through
   ImageConfig config;
   std::optional<ImageOrigin> origin;  // of a pulled image
-  Interpreter interpreter;            // all empty until it was probed
+  std::optional<KeptBlobs> kept;
+  Interpreter interpreter;  // all empty until it was probed
   bool operator==(const Image&) const = default;
 };
 
@@ -67,19 +76,26 @@ struct ImportProgress {
 using ImportProgressCallback = std::function<void(const ImportProgress&)>;
 
 // Takes an image from an OCI image layout (an open directory), or from a tar archive of one, or
-// from what `docker save` writes (an open regular file, plain, gzip or zstd). `source` was opened
-// by whoever asked, with their rights. The image for this host's platform is chosen; `name` also
-// chooses when there are several. Layers that the store lacks are unpacked, two at a time: `worker`
-// is used from two threads at once. The interpreter stays empty and nothing is saved. Throws
-// base::Error, base::Cancelled.
-ImportedImage ImportImage(store::Store& store, WorkerClient& worker, const std::string& name,
-                          base::UniqueFd source, const ImportProgressCallback& progress,
-                          const base::CancelToken* cancel);
+// from what `docker save` writes (an open regular file, plain, gzip or zstd). The image for this
+// host's platform is chosen; its name also chooses when there are several. Layers that the store
+// lacks are unpacked, two at a time: `worker` is used from two threads at once. The interpreter
+// stays empty and nothing is saved. Throws base::Error, base::Cancelled.
+struct ImportRequest {
+  std::string name;
+  base::UniqueFd source;  // opened by whoever asked, with their rights
+  KeepBlobs keep = KeepBlobs::kNo;
+};
+ImportedImage ImportImage(store::Store& store, WorkerClient& worker, ImportRequest request,
+                          const ImportProgressCallback& progress, const base::CancelToken* cancel);
 
-// Takes an image from a registry. Nothing of it is kept but its layers, which are unpacked while
-// they are fetched, several at a time: `worker` is used from several threads at once. When `known`
-// is what the registry has and its layers are there, that is all that is asked. Otherwise as
-// ImportImage.
+// Takes an image from a registry. Its layers are unpacked while they are fetched, several at a
+// time: `worker` is used from several threads at once. When `known` is what the registry has, and
+// all that is wanted is there, that is all that is asked. Otherwise as ImportImage.
+struct PullWish {
+  Platform platform;
+  std::optional<Image> known;
+  KeepBlobs keep = KeepBlobs::kNo;
+};
 enum class PullResult { kUnchanged, kNew };
 struct PulledImage {
   ImportedImage imported;
@@ -87,8 +103,8 @@ struct PulledImage {
 };
 struct RegistryAccess;
 PulledImage PullImage(store::Store& store, WorkerClient& worker, const RegistryAccess& access,
-                      const Platform& platform, const std::optional<Image>& known,
-                      const ImportProgressCallback& progress, const base::CancelToken* cancel);
+                      const PullWish& wish, const ImportProgressCallback& progress,
+                      const base::CancelToken* cancel);
 
 // The record's text, and back: `name` is what the record must say. Throws base::Error (kHost).
 std::string EncodeImage(const Image& image);

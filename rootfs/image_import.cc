@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "rootfs/image.h"
+#include "rootfs/image_blobs.h"
 #include "rootfs/image_layers.h"
 #include "rootfs/image_reading.h"
 #include "rootfs/image_source.h"
@@ -24,6 +25,7 @@ struct Contents {
   base::Digest digest;
   ImageConfig config;
   std::vector<LayerSource> layers;  // bottom first
+  std::optional<KeptBlobs> blobs;   // of a layout
 };
 
 base::Error RefuseImage(std::string why) {
@@ -60,7 +62,7 @@ Contents ReadLayout(ImageSource& source, DocumentReader& reader, const std::stri
     throw RefuseImage(fmt::format("its manifest has {} layers, its config {}",
                                   manifest.layers.size(), config.diff_ids.size()));
   }
-  Contents contents{descriptor.digest, config.config, {}};
+  Contents contents{descriptor.digest, config.config, {}, BlobsOf(descriptor, manifest)};
   for (size_t i = 0; i < manifest.layers.size(); ++i) {
     const Descriptor& layer = manifest.layers[i];
     const FileRange blob = FindMember(source, BlobPath(layer.digest));
@@ -131,20 +133,49 @@ Contents ReadContents(ImageSource& source, DocumentReader& reader, const std::st
       "(`manifest.json`)");
 }
 
+void CheckForKeeping(const Contents& contents) {
+  if (!contents.blobs) {
+    throw base::Error(base::Fault::kInvalid, "keeping the image's blobs")
+        .Because("an archive of docker has no manifest, and its layers no digests of their own")
+        .Hint("make an OCI layout of it: `skopeo copy docker-archive:PATH oci:DIRECTORY`");
+  }
+  if (contents.blobs->manifest_type.empty()) {
+    throw base::Error(base::Fault::kInvalid, "keeping the image's blobs")
+        .Because("its index does not say of which media type its manifest is");
+  }
+}
+
+std::vector<store::Lease> KeepAll(store::Store& store, ImageSource& source, const KeptBlobs& blobs,
+                                  const std::string& name, const base::CancelToken* cancel) {
+  std::vector<store::Lease> leases = HoldBlobs(store, blobs);
+  for (const base::Digest& digest : blobs.blobs) {
+    EnsureBlob(store, FindMember(source, BlobPath(digest)),
+               {digest, fmt::format("blob of {}", name)}, cancel);
+  }
+  return leases;
+}
+
 }  // namespace
 
-ImportedImage ImportImage(store::Store& store, WorkerClient& worker, const std::string& name,
-                          base::UniqueFd source_fd, const ImportProgressCallback& progress,
-                          const base::CancelToken* cancel) {
+ImportedImage ImportImage(store::Store& store, WorkerClient& worker, ImportRequest request,
+                          const ImportProgressCallback& progress, const base::CancelToken* cancel) {
+  const std::string& name = request.name;
   CheckImageName(name);
   try {
-    ImageSource source(store, worker, std::move(source_fd), cancel);
+    ImageSource source(store, worker, std::move(request.source), cancel);
     DocumentReader reader(worker, cancel);
     Contents contents = ReadContents(source, reader, name);
     CheckPlatform(contents.config);
+    if (request.keep == KeepBlobs::kYes) CheckForKeeping(contents);
     LabelLayers(name, contents.layers);
     ImportedImage imported =
         EnsureLayers(store, worker, contents.layers, kUnpackers, progress, cancel);
+    if (request.keep == KeepBlobs::kYes) {
+      for (store::Lease& lease : KeepAll(store, source, *contents.blobs, name, cancel)) {
+        imported.leases.push_back(std::move(lease));
+      }
+      imported.image.kept = contents.blobs;
+    }
     imported.image.name = name;
     imported.image.manifest_digest = contents.digest;
     imported.image.config = contents.config;

@@ -116,14 +116,11 @@ std::string CredentialsHint(const std::string& host) {
 }
 
 base::Digest KeyedDigest(const base::Digest& key, std::string_view what, std::string_view text) {
-  base::Sha256 inner;
-  inner.AddField(key.hex());
-  inner.AddField(what);
-  inner.AddField(text);
-  base::Sha256 outer;
-  outer.AddField(key.hex());
-  outer.AddField(inner.Finish().hex());
-  return outer.Finish();
+  // Each field's length comes before it, so that nothing can be added to the last one.
+  const std::string secret = key.hex();
+  base::Sha256 hash;
+  for (const std::string_view field : {std::string_view(secret), what, text}) hash.AddField(field);
+  return hash.Finish();
 }
 
 base::Digest IndexId(const base::Digest& key, const IndexLogin& login) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -63,6 +64,19 @@ std::optional<Platform> ParsePlatform(std::string_view text) {
     if (!fits) return std::nullopt;
   }
   return Platform{parts[0], parts[1], parts.size() == 3 ? parts[2] : ""};
+}
+
+std::string StartDirectory(const ImageConfig& config) {
+  if (!config.working_dir.starts_with('/')) return "/";
+  std::vector<std::string> parts;
+  for (std::string& part : base::Split(config.working_dir, '/')) {
+    if (part == "..") {
+      if (!parts.empty()) parts.pop_back();
+    } else if (!part.empty() && part != ".") {
+      parts.push_back(std::move(part));
+    }
+  }
+  return "/" + base::Join(parts, "/");
 }
 
 DocumentKind KindOfMediaType(std::string_view media_type) {

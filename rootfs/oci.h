@@ -60,6 +60,10 @@ struct ImageConfig {
   bool operator==(const ImageConfig&) const = default;
 };
 
+// The directory that it wants programs to be started in, as a plain absolute path: an image may say
+// "/app/" or "/srv/../app". "/" when it says none, or no absolute one.
+std::string StartDirectory(const ImageConfig& config);
+
 struct ConfigDocument {
   ImageConfig config;
   std::vector<base::Digest> diff_ids;  // of the layers' decompressed bytes, bottom first

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "rootfs/blob_download.h"
 #include "rootfs/image_fields.h"
 
 namespace rundlet::rootfs {
@@ -46,13 +47,17 @@ Registry::Answer Registry::Get(const Wanted& wanted, int fd, const ProgressCallb
       {"plain_http", access_.transport == RegistryTransport::kPlainHttp},
       {"size", wanted.size},
       {"limit", wanted.limit},
-      {"sha256", wanted.sha256}};
+      {"sha256", wanted.sha256},
+      {"copy", wanted.copy < 0                  ? "none"
+               : wanted.keep == KeepBlobs::kYes ? "needed"
+                                                : "if-there-is-room"}};
   {
     const std::lock_guard lock(mutex_);
     request["token"] = token_;
   }
   job.request = request.dump();
   job.files = {fd};
+  if (wanted.copy >= 0) job.files.push_back(wanted.copy);
   AddNetwork(access_.network, job);
   const DocumentOrigin origin{"reading a worker's answer on a registry", base::Fault::kBug};
   const json value = ParseJson(worker_.Run(job, progress, cancel), origin);
@@ -123,15 +128,28 @@ FetchedDocument Registry::FetchConfig(const Descriptor& descriptor,
   return document;
 }
 
-BlobStream Registry::StreamOf(const Descriptor& descriptor) {
-  return [this, descriptor](int pipe, const ProgressCallback& progress,
-                            const base::CancelToken* cancel) {
-    Get({.path = DigestPath("blobs", descriptor.digest),
-         .accept = "*/*",
-         .size = descriptor.size,
-         .limit = descriptor.size,
-         .sha256 = descriptor.digest.hex()},
-        pipe, progress, cancel);
+BlobStream Registry::StreamOf(const Descriptor& descriptor, store::Store& store, KeepBlobs keep) {
+  return [this, descriptor, &store, keep](int pipe, const ProgressCallback& progress,
+                                          const base::CancelToken* cancel) {
+    const BlobDownload download(store, descriptor, keep, cancel);
+    try {
+      Get({.path = DigestPath("blobs", descriptor.digest),
+           .accept = "*/*",
+           .size = descriptor.size,
+           .limit = descriptor.size,
+           .sha256 = descriptor.digest.hex(),
+           .copy = download.file(),
+           .keep = keep},
+          pipe, progress, cancel);
+    } catch (base::Error& error) {
+      if (error.fault() == base::Fault::kInvalid && download.had() != 0) {
+        error.SetHint("what an earlier pull had left of it is dropped: pull again");
+      }
+      throw;
+    }
+    if (keep == KeepBlobs::kNo) return;
+    const std::string label = fmt::format("blob of {}", access_.image);
+    KeepBlob(store, {download.file(), 0, descriptor.size}, {descriptor.digest, label}, cancel);
   };
 }
 

@@ -8,6 +8,7 @@
 #include "base/cancel.h"
 #include "base/digest.h"
 #include "base/fd.h"
+#include "rootfs/blob.h"
 #include "rootfs/fetch.h"
 #include "rootfs/layer.h"
 #include "rootfs/oci.h"
@@ -46,8 +47,9 @@ class Registry {
   FetchedDocument FetchTop(const base::CancelToken* cancel);
   FetchedDocument FetchManifest(const Descriptor& descriptor, const base::CancelToken* cancel);
   FetchedDocument FetchConfig(const Descriptor& descriptor, const base::CancelToken* cancel);
-  // The bytes of a layer; the stream borrows this registry.
-  BlobStream StreamOf(const Descriptor& descriptor);
+  // The bytes of a layer, which go on from what an earlier pull left of them. Kept in the store, if
+  // wanted, when they all came. The stream borrows this registry and the store.
+  BlobStream StreamOf(const Descriptor& descriptor, store::Store& store, KeepBlobs keep);
 
  private:
   struct Wanted {
@@ -55,7 +57,9 @@ class Registry {
     std::string accept;
     uint64_t size = 0;  // 0: not known
     uint64_t limit = 0;
-    std::string sha256;  // hex; empty: not known
+    std::string sha256;               // hex; empty: not known
+    int copy = -1;                    // a file that gets the bytes, too, from its end on
+    KeepBlobs keep = KeepBlobs::kNo;  // whether the copy is needed
   };
   struct Answer {
     base::Digest digest;

@@ -9,6 +9,8 @@ namespace rundlet::rootfs {
 // The prefix at which every environment is mounted.
 inline constexpr std::string_view kEnvironmentPrefix = "/env";
 inline constexpr std::string_view kEnvironmentPython = "/env/bin/python";
+// Where packages are mounted when they are not put together at that prefix.
+inline constexpr std::string_view kPackagesPrefix = "/rundlet/packages";
 
 // What has to be done with a file on the way.
 enum class WheelFileKind {

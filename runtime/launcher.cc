@@ -337,6 +337,7 @@ UniqueFd DetachedTmpfs(uint64_t bytes, uint32_t uid, uint32_t mode) {
   };
   if (!context.valid()) ThrowErrno("opening tmpfs");
   set("size", std::to_string(bytes));
+  set("nr_inodes", std::to_string(bytes / 4096));
   set("uid", std::to_string(uid));
   set("gid", std::to_string(uid));
   set("mode", fmt::format("{:o}", mode));

@@ -135,8 +135,8 @@ class Launcher {
 enum class CloneDepth { kOne, kRecursive };
 base::UniqueFd DetachedClone(int fd, CloneDepth depth);
 
-// A detached tmpfs of at most `bytes`, whose root belongs to `uid` of the host. It and its content
-// are gone when the last descriptor and mount of it are.
+// A detached tmpfs of at most `bytes`, and a file for each 4 KiB of them, whose root belongs to
+// `uid` of the host. It and its content are gone when the last descriptor and mount of it are.
 base::UniqueFd DetachedTmpfs(uint64_t bytes, uint32_t uid, uint32_t mode);
 
 // The program could not be started inside the sandbox for a reason that is the user's: 126 not

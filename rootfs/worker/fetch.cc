@@ -75,6 +75,7 @@ HttpSettings ReadHttpSettings(const nlohmann::json& request) {
   settings.proxy = request.value("proxy", "");
   settings.no_proxy = request.value("no_proxy", std::vector<std::string>());
   settings.private_hosts = request.value("private_hosts", std::vector<std::string>());
+  settings.timeout_seconds = request.at("timeout_seconds");
   for (const nlohmann::json& login : request.value("logins", nlohmann::json::array()))
     settings.logins.push_back({login.at(0), login.at(1), login.at(2)});
   if (request.contains("ca_bundle") && !request["ca_bundle"].is_null()) {

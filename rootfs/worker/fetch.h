@@ -43,7 +43,7 @@ class FileTarget : public HttpTarget {
 
 // The common fields of requests that use the network:
 //   "ca_bundle": number of a file of the job (PEM) or null, "proxy", "no_proxy": [...],
-//   "private_hosts": [...], "logins": [[url, user, password], ...]
+//   "private_hosts": [...], "timeout_seconds", "logins": [[url, user, password], ...]
 HttpSettings ReadHttpSettings(const nlohmann::json& request);
 
 }  // namespace rundlet::rootfs::worker

@@ -22,9 +22,9 @@ namespace rundlet::rootfs::worker {
 namespace {
 
 constexpr int kRedirectLimit = 5;
+constexpr uint64_t kProgress = uint64_t{1} << 20;      // bytes that make an attempt worth another
 constexpr uint64_t kDiscardLimit = uint64_t{1} << 20;  // of an answer that is no success
-constexpr long kConnectSeconds = 20;
-constexpr int64_t kLongestWait = 30;  // seconds a server may ask us to wait
+constexpr int64_t kLongestWait = 30;                   // seconds a server may ask us to wait
 constexpr size_t kChallenges = 8;
 constexpr size_t kHeaderLimit = 8192;  // of a value that is kept
 
@@ -175,10 +175,10 @@ class Transfer {
     if (!request_.form.empty()) Set(CURLOPT_POSTFIELDS, request_.form.c_str());
     Set(CURLOPT_USERAGENT, "rundlet/" RUNDLET_VERSION);
     Set(CURLOPT_NOSIGNAL, 1L);
-    Set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+    Set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(settings_.timeout_seconds));
     Set(CURLOPT_TIMEOUT, static_cast<long>(settings_.total_seconds));
     Set(CURLOPT_LOW_SPEED_LIMIT, static_cast<long>(settings_.slowest));
-    Set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(settings_.stall_seconds));
+    Set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(settings_.timeout_seconds));
     // Decided here alone, since the check of addresses depends on it. An empty proxy keeps curl
     // from looking into the environment.
     Set(CURLOPT_PROXY, UsesProxy() ? settings_.proxy.c_str() : "");
@@ -238,6 +238,11 @@ class Transfer {
 
   bool Retry(const HttpFailure& failure) {
     if (!failure.again) return Fail(failure);
+    // A large file over a poor line: what counts are attempts that bring nothing.
+    if (const uint64_t have = request_.target->ResumeFrom(); have >= furthest_ + kProgress) {
+      furthest_ = have;
+      attempt_ = 0;
+    }
     if (attempt_ == settings_.retries) {
       return Fail({fmt::format("{} (tried {} times)", failure.cause, attempt_ + 1), false,
                    failure.host_fault});
@@ -399,7 +404,8 @@ class Transfer {
   uint64_t offset_ = 0;      // asked for
   bool from_start_ = false;  // the server does not resume
   int redirects_ = 0;
-  int attempt_ = 0;
+  int attempt_ = 0;        // since there was progress
+  uint64_t furthest_ = 0;  // byte
   int64_t not_before_ = 0;
 };
 

@@ -37,11 +37,11 @@ struct HttpSettings {
   std::vector<HttpLogin> logins;           // for requests that bring none of their own
   bool share_connections = false;          // one for all requests, where the server can
   int connections = 8;
-  int retries = 3;
-  int first_wait_ms = 500;  // doubled at each retry
-  int stall_seconds = 30;   // below `slowest` for that long counts as a time-out
-  int slowest = 1;          // bytes a second
-  int total_seconds = 0;    // for one answer from first to last byte; 0: as long as it takes
+  int retries = 3;           // one after another that bring nothing new
+  int first_wait_ms = 500;   // doubled at each retry
+  int timeout_seconds = 20;  // to connect; and below `slowest` for that long counts as a time-out
+  int slowest = 1;           // bytes a second
+  int total_seconds = 0;     // for one answer from first to last byte; 0: as long as it takes
 };
 
 // Why a GET did not succeed. `again` says that trying once more may help.

@@ -111,8 +111,10 @@ nlohmann::json ParsePage(std::string_view page) {
 
 // Of a JSON string that begins at `at`: where its closing quotation mark is.
 size_t EndOfString(std::string_view page, size_t at) {
-  for (size_t i = at + 1; (i = page.find_first_of("\"\\", i)) != page.npos; i += 2) {
-    if (page[i] == '"') return i;
+  for (size_t end = page.find('"', at + 1); end != page.npos; end = page.find('"', end + 1)) {
+    size_t first = end;
+    while (page[first - 1] == '\\') --first;
+    if ((end - first) % 2 == 0) return end;
   }
   return page.npos;
 }
@@ -124,6 +126,14 @@ bool IsBeforeString(std::string_view page, size_t at) {
   if (at == page.npos || page[at] != ':') return false;
   at = page.find_first_not_of(kSpace, at + 1);
   return at != page.npos && page[at] == '"';
+}
+
+std::string WriteString(const std::string& text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+  });
+  if (plain) return '"' + text + '"';
+  return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
 // `text` with its quotation marks; empty when it is no JSON string.
@@ -210,8 +220,7 @@ std::string RenameInJson(std::string_view page, const std::string& page_url,
       const std::string url = Absolute(ReadString(text), page_url);
       if (const std::string name = url.empty() ? url : rename(url); !name.empty()) {
         renamed += page.substr(copied, at - copied);
-        renamed +=
-            nlohmann::json(name).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+        renamed += WriteString(name);
         copied = end + 1;
       }
     }

@@ -3,10 +3,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fs.h"
@@ -18,15 +20,20 @@
 namespace rundlet::rootfs::worker {
 namespace {
 
-constexpr int kDocumentSeconds = 60;
-constexpr int kStallSeconds = 20;
-constexpr int kSlowest = 1024;  // bytes a second
-constexpr int kLogins = 2;      // a token may run out while a blob is on its way
+constexpr int kDocumentTimeouts = 3;  // as long as so many time-outs may one take from end to end
+constexpr int kSlowest = 1024;        // bytes a second
+constexpr int kLogins = 2;            // a token may run out while a blob is on its way
+constexpr size_t kCopyPiece = size_t{256} << 10;
 
 RegistryTarget::Into KindOf(int fd) {
   struct stat info;
   if (fstat(fd, &info) < 0) base::ThrowErrno("looking at where a download goes");
   return S_ISREG(info.st_mode) ? RegistryTarget::Into::kFile : RegistryTarget::Into::kPipe;
+}
+
+RegistryTarget::Copy CopyFrom(std::string_view text) {
+  if (text == "needed") return RegistryTarget::Copy::kNeeded;
+  return text == "none" ? RegistryTarget::Copy::kNone : RegistryTarget::Copy::kIfThereIsRoom;
 }
 
 // Runs the request until it is done, logging in when the registry asks for it.
@@ -38,7 +45,7 @@ void GetWithLogin(const HttpSettings& settings, const nlohmann::json& request,
                                           ? RegistryTransport::kPlainHttp
                                           : RegistryTransport::kHttps;
   HttpSettings for_tokens = settings;
-  for_tokens.total_seconds = kDocumentSeconds;
+  for_tokens.total_seconds = kDocumentTimeouts * settings.timeout_seconds;
   for (int logins = 0;; ++logins) {
     RunHttp(settings, {{.url = request.at("url"),
                         .accept = request.at("accept"),
@@ -96,6 +103,7 @@ std::optional<std::string> RegistryTarget::Take(std::span<const std::byte> piece
   }
   hash_.Add(piece);
   Write(piece);
+  WriteCopy(piece);
   written_ += piece.size();
   position_ += piece.size();
   ReportProgress(0, written_, wanted_.size);
@@ -115,6 +123,42 @@ void RegistryTarget::Write(std::span<const std::byte> piece) {
   }
 }
 
+void RegistryTarget::TakeFromCopy() {
+  if (copy_ == Copy::kNone) return;
+  std::vector<std::byte> buffer(kCopyPiece);
+  while (written_ < wanted_.size) {
+    const size_t most = std::min<uint64_t>(buffer.size(), wanted_.size - written_);
+    const ssize_t count = pread(wanted_.copy_fd, buffer.data(), most, static_cast<off_t>(written_));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) base::ThrowErrno("reading what an earlier download left");
+    if (count == 0) return;
+    const std::span<const std::byte> piece(buffer.data(), static_cast<size_t>(count));
+    hash_.Add(piece);
+    Write(piece);
+    written_ += piece.size();
+    ReportProgress(0, written_, wanted_.size);
+  }
+}
+
+void RegistryTarget::WriteCopy(std::span<const std::byte> piece) {
+  for (uint64_t at = written_; !piece.empty() && copy_ != Copy::kNone;) {
+    const ssize_t count =
+        pwrite(wanted_.copy_fd, piece.data(), piece.size(), static_cast<off_t>(at));
+    if (count >= 0) {
+      piece = piece.subspan(static_cast<size_t>(count));
+      at += static_cast<uint64_t>(count);
+    } else if (errno == EINTR) {
+      continue;
+    } else if (copy_ == Copy::kNeeded) {
+      base::ThrowErrno("writing the copy of a download");
+    } else {
+      // The layer needs the room more.
+      copy_ = Copy::kNone;
+      if (ftruncate(wanted_.copy_fd, 0) < 0) base::ThrowErrno("giving up the copy of a download");
+    }
+  }
+}
+
 std::optional<HttpFailure> RegistryTarget::Complete() {
   if (written_ >= wanted_.size) return std::nullopt;
   return HttpFailure{fmt::format("the download ended after {} of {} bytes", written_, wanted_.size),
@@ -122,7 +166,8 @@ std::optional<HttpFailure> RegistryTarget::Complete() {
 }
 
 // Request: {"url", "accept", "scope", "user", "password", "identity_token", "token", "plain_http",
-// "size", "limit", "sha256"} and the fields of ReadHttpSettings; the first file receives the bytes.
+// "size", "limit", "sha256", "copy"} and the fields of ReadHttpSettings; the first file receives
+// the bytes, and when "copy" is "if-there-is-room" or "needed", not "none", the second one, too.
 // Texts may be empty. Answer: {"sha256", "size", "media_type", "token"}: with the token, which may
 // be empty, the next request saves the login.
 nlohmann::json RegistryGet(const nlohmann::json& request) {
@@ -130,14 +175,18 @@ nlohmann::json RegistryGet(const nlohmann::json& request) {
   std::signal(SIGPIPE, SIG_IGN);
   RegistryTarget target({.fd = kFirstFile,
                          .into = KindOf(kFirstFile),
+                         .copy = CopyFrom(request.at("copy").get<std::string>()),
+                         .copy_fd = kFirstFile + 1,
                          .size = request.at("size"),
                          .limit = request.at("limit")});
   HttpSettings settings = ReadHttpSettings(request);
-  settings.stall_seconds = kStallSeconds;
   settings.slowest = kSlowest;
-  if (KindOf(kFirstFile) == RegistryTarget::Into::kFile) settings.total_seconds = kDocumentSeconds;
+  if (KindOf(kFirstFile) == RegistryTarget::Into::kFile) {
+    settings.total_seconds = kDocumentTimeouts * settings.timeout_seconds;
+  }
   Authorization authorization{"", "", request.at("token")};
-  GetWithLogin(settings, request, authorization, target);
+  target.TakeFromCopy();
+  if (!target.IsWhole()) GetWithLogin(settings, request, authorization, target);
   const base::Digest digest = target.FinishDigest();
   const std::optional<base::Digest> wanted =
       base::Digest::Parse(request.at("sha256").get<std::string>());

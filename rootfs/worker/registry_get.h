@@ -16,16 +16,26 @@ namespace rundlet::rootfs::worker {
 // on, and when the server sends the whole again, that much of it is passed over. All bytes that
 // were passed on are hashed. When the pipe's reader goes away the rest is hashed without being
 // passed on, so that altered bytes are told from bytes that nobody can unpack.
+//
+// A blob may be written into a copy besides. What an earlier download left there is passed on and
+// hashed as if it had just come.
 class RegistryTarget : public HttpTarget {
  public:
   enum class Into { kFile, kPipe };
+  enum class Copy { kNone, kIfThereIsRoom, kNeeded };
   struct Wanted {
-    int fd = -1;  // borrowed
+    int fd = -1;  // borrowed, as the copy's
     Into into = Into::kFile;
+    Copy copy = Copy::kNone;
+    int copy_fd = -1;
     uint64_t size = 0;   // 0: not known
     uint64_t limit = 0;  // bytes at most
   };
-  explicit RegistryTarget(const Wanted& wanted) : wanted_(wanted) {}
+  explicit RegistryTarget(const Wanted& wanted) : wanted_(wanted), copy_(wanted.copy) {}
+
+  // Before anything is asked for.
+  void TakeFromCopy();
+  bool IsWhole() const { return wanted_.size != 0 && written_ == wanted_.size; }
 
   uint64_t ResumeFrom() override { return wanted_.into == Into::kPipe ? written_ : 0; }
   std::optional<std::string> Begin(const Start& start) override;
@@ -43,8 +53,10 @@ class RegistryTarget : public HttpTarget {
  private:
   std::string Refuse(std::string why);
   void Write(std::span<const std::byte> piece);
+  void WriteCopy(std::span<const std::byte> piece);
 
   const Wanted wanted_;
+  Copy copy_ = Copy::kNone;
   base::Sha256 hash_;
   uint64_t written_ = 0;
   uint64_t position_ = 0;  // in the whole, of what this answer sends next

@@ -7,11 +7,13 @@
 #include <array>
 #include <cerrno>
 #include <exception>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "rootfs/worker/gzip_reader.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
@@ -79,9 +81,11 @@ struct BlobReader::State {
   uint64_t produced = 0;
   base::Sha256 blob_hash;
   base::Sha256 contents_hash;
-  // Only when compressed. libarchive decompresses and knows of nothing else: no format but "raw".
-  std::unique_ptr<archive, ArchiveCloser> inflater;
-  bool inflater_ended = false;
+  std::optional<GzipReader> gzip;  // when compressed so
+  // When compressed with zstd: libarchive decompresses and knows of nothing else, no format but
+  // "raw".
+  std::unique_ptr<archive, ArchiveCloser> zstd;
+  bool zstd_ended = false;
   std::exception_ptr failure;  // thrown inside libarchive's callback, to be thrown again outside
 
   std::span<const std::byte> Peek() {
@@ -118,38 +122,54 @@ struct BlobReader::State {
   void Check(int result) {
     if (failure) std::rethrow_exception(failure);
     if (result >= ARCHIVE_WARN) return;
-    const char* why = archive_error_string(inflater.get());
-    throw Refuse(fmt::format("it is not valid {}: {}", NameOf(compression),
+    const char* why = archive_error_string(zstd.get());
+    throw Refuse(fmt::format("it is not valid zstd: {}",
                              why == nullptr ? "no reason given" : base::Printable(why)));
   }
 
-  void OpenInflater() {
-    inflater.reset(archive_read_new());
-    if (inflater == nullptr) throw Refuse("out of memory");
-    // Exactly one filter, chosen here: libarchive by itself would unpack a gzip inside a gzip, 25
+  void OpenZstd() {
+    zstd.reset(archive_read_new());
+    if (zstd == nullptr) throw Refuse("out of memory");
+    // Exactly one filter, chosen here: libarchive by itself would unpack a zstd inside a zstd, 25
     // deep.
-    Check(archive_read_append_filter(inflater.get(), compression == Compression::kGzip
-                                                         ? ARCHIVE_FILTER_GZIP
-                                                         : ARCHIVE_FILTER_ZSTD));
-    Check(archive_read_support_format_raw(inflater.get()));
-    Check(archive_read_support_format_empty(inflater.get()));
-    Check(archive_read_open(inflater.get(), this, nullptr, &State::Callback, nullptr));
+    Check(archive_read_append_filter(zstd.get(), ARCHIVE_FILTER_ZSTD));
+    Check(archive_read_support_format_raw(zstd.get()));
+    Check(archive_read_support_format_empty(zstd.get()));
+    Check(archive_read_open(zstd.get(), this, nullptr, &State::Callback, nullptr));
     archive_entry* entry = nullptr;
-    const int result = archive_read_next_header(inflater.get(), &entry);
+    const int result = archive_read_next_header(zstd.get(), &entry);
     Check(result);
-    inflater_ended = result == ARCHIVE_EOF;
+    zstd_ended = result == ARCHIVE_EOF;
   }
 
-  std::span<const std::byte> Inflate() {
+  void Open() {
+    compression = CompressionOf(Peek());
+    if (compression == Compression::kGzip) gzip.emplace([this] { return ReadBlob(); });
+    if (compression == Compression::kZstd) OpenZstd();
+  }
+
+  std::span<const std::byte> NextOfZstd() {
     const void* bytes = nullptr;
     size_t size = 0;
-    while (!inflater_ended && size == 0) {
+    while (!zstd_ended && size == 0) {
       la_int64_t position = 0;
-      const int result = archive_read_data_block(inflater.get(), &bytes, &size, &position);
+      const int result = archive_read_data_block(zstd.get(), &bytes, &size, &position);
       Check(result);
-      if (result == ARCHIVE_EOF) return inflater_ended = true, std::span<const std::byte>();
+      if (result == ARCHIVE_EOF) return zstd_ended = true, std::span<const std::byte>();
     }
     return {static_cast<const std::byte*>(bytes), size};
+  }
+
+  std::span<const std::byte> NextContents() {
+    switch (compression) {
+      case Compression::kNone:
+        return ReadBlob();
+      case Compression::kGzip:
+        return gzip->Next();
+      case Compression::kZstd:
+        return NextOfZstd();
+    }
+    return {};
   }
 
   void CheckLimits() const {
@@ -169,8 +189,7 @@ BlobReader::BlobReader(const BlobRange& blob, const BlobLimits& limits, Digestin
   state_->limits = limits;
   state_->digesting = digesting;
   state_->progress = std::move(progress);
-  state_->compression = CompressionOf(state_->Peek());
-  if (state_->compression != Compression::kNone) state_->OpenInflater();
+  state_->Open();
 }
 
 BlobReader::~BlobReader() = default;
@@ -179,8 +198,7 @@ Compression BlobReader::compression() const { return state_->compression; }
 
 std::span<const std::byte> BlobReader::Next() {
   State& state = *state_;
-  const std::span<const std::byte> bytes =
-      state.compression == Compression::kNone ? state.ReadBlob() : state.Inflate();
+  const std::span<const std::byte> bytes = state.NextContents();
   state.produced += bytes.size();
   state.CheckLimits();
   if (state.digesting != Digesting::kNo) state.contents_hash.Add(bytes);

@@ -184,8 +184,7 @@ void EngineGroups::UseV2(const Hierarchy& hierarchy) {
       why_not_[controller] =
           fmt::format("control group `{}` is not delegated to rundlet", hierarchy.own);
     }
-    hint_ =
-        "on a host with systemd, `systemd-run --scope -p Delegate=yes rundlet ...` gives it one";
+    delegated_ = false;
     return;
   }
   const UniqueFd group = base::OpenHostPath(*place, O_RDONLY | O_DIRECTORY);
@@ -235,10 +234,12 @@ std::string EngineGroups::WhyNot(Controller controller) const {
 void EngineGroups::Require(const Limits& limits) const {
   const auto require = [this](Controller controller, const char* what) {
     if (Has(controller)) return;
-    throw Error(Fault::kHost, fmt::format("limiting the {} of a sandbox", what))
-        .Because(fmt::format("controller `{}` cannot be used: {}", NameOf(controller),
-                             WhyNot(controller)))
-        .Hint(hint_);
+    Error error(Fault::kHost, fmt::format("limiting the {} of a sandbox", what));
+    error.Because(
+        fmt::format("controller `{}` cannot be used: {}", NameOf(controller), WhyNot(controller)));
+    if (delegated_) throw std::move(error).Hint("`rundlet doctor` says what this host offers");
+    throw NotDelegated(std::move(error).Hint(
+        "on a host with systemd, `systemd-run --scope -p Delegate=yes rundlet ...` gives it one"));
   };
   if (limits.memory.has_value()) require(Controller::kMemory, "memory");
   if (limits.cpus.has_value()) require(Controller::kCpu, "cpu time");

@@ -11,8 +11,10 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "base/fd.h"
 #include "runtime/cgroup/controllers.h"
 #include "runtime/cgroup/files.h"
@@ -29,6 +31,12 @@ struct GroupDirectory {
   base::UniqueFd dir;  // locked
 };
 
+// A limit needs a control group, and this process's belongs to somebody else.
+class NotDelegated : public base::Error {
+ public:
+  explicit NotDelegated(base::Error error) : Error(std::move(error)) {}
+};
+
 class EngineGroups {
  public:
   // Sweeps and makes the directories. A host where that cannot be done is no error: WhyNot tells.
@@ -43,7 +51,7 @@ class EngineGroups {
   // For a controller that is not there.
   std::string WhyNot(Controller controller) const;
   // Throws base::Error (kHost) that names the controller which one of the limits needs and this
-  // host lacks.
+  // host lacks; NotDelegated where another group would have it.
   void Require(const Limits& limits) const;
 
   GroupUsage UsageOf(uint64_t leaf) const;
@@ -57,7 +65,7 @@ class EngineGroups {
 
   std::vector<GroupDirectory> directories_;
   std::map<Controller, std::string> why_not_;
-  std::string hint_ = "`rundlet doctor` says what this host offers";
+  bool delegated_ = true;
   std::mutex mutex_;
   std::vector<uint64_t> busy_;
 };

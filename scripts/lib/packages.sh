@@ -7,7 +7,7 @@ RUNDLET_BUILD_PACKAGES=(
   meson ninja-build pkg-config g++
   libseccomp-dev libcap-dev libmount-dev libarchive-dev libcereal-dev libgtest-dev libgmock-dev
   libfmt-dev libsqlite3-dev libcurl4-openssl-dev nlohmann-json3-dev libcli11-dev
-  libtomlplusplus-dev nettle-dev
+  libtomlplusplus-dev nettle-dev libisal-dev
   python3 python3-venv
 )
 

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 
@@ -47,29 +48,75 @@ std::string BaseOf(const std::string& path) {
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
-void RemoveContents(UniqueFd dir, dev_t device);
+// Directories open at once: a hostile tree is deeper than there are descriptors, or a stack holds.
+constexpr int kDeepest = 64;
 
-void RemoveEntry(int parent, const std::string& name, dev_t device) {
-  if (unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return;
-  if (errno != EISDIR && errno != EPERM && errno != EACCES) ThrowErrno("removing `{}`", name);
-  const int fd = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) ThrowErrno("removing `{}`", name);
-  RemoveContents(UniqueFd(fd), device);
-  if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT) {
-    ThrowErrno("removing directory `{}`", name);
-  }
-}
+class TreeRemoval {
+ public:
+  explicit TreeRemoval(dev_t device) : device_(device) {}
 
-void RemoveContents(UniqueFd dir, dev_t device) {
-  struct stat info;
-  if (fstat(dir.get(), &info) < 0) ThrowErrno("reading a directory to remove it");
-  if (info.st_dev != device) {
-    throw Error(Fault::kHost, "removing a tree")
-        .Because("another file system is mounted inside it");
+  void Remove(int parent, const std::string& name) {
+    if (Unlink(parent, name)) return;
+    const UniqueFd top = Open(parent, name);
+    top_ = top.get();
+    do {
+      moved_ = false;
+      RemoveContents(top_, 1);
+    } while (moved_);
+    RemoveEmpty(parent, name);
   }
-  if ((info.st_mode & 0700) != 0700) fchmod(dir.get(), 0700);
-  for (const DirEntry& entry : ListDir(dir.get())) RemoveEntry(dir.get(), entry.name, device);
-}
+
+ private:
+  // False for a directory.
+  static bool Unlink(int parent, const std::string& name) {
+    if (unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return true;
+    if (errno != EISDIR && errno != EPERM && errno != EACCES) ThrowErrno("removing `{}`", name);
+    return false;
+  }
+
+  UniqueFd Open(int parent, const std::string& name) const {
+    UniqueFd dir(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat info;
+    if (!dir.valid() || fstat(dir.get(), &info) < 0) ThrowErrno("removing `{}`", name);
+    if (info.st_dev != device_) {
+      throw Error(Fault::kHost, "removing a tree")
+          .Because("another file system is mounted inside it");
+    }
+    if ((info.st_mode & 0700) != 0700) fchmod(dir.get(), 0700);
+    return dir;
+  }
+
+  void RemoveContents(int dir, int depth) {
+    for (const DirEntry& entry : ListDir(dir)) {
+      if (Unlink(dir, entry.name)) continue;
+      if (depth == kDeepest) {
+        MoveUp(dir, entry.name);
+        continue;
+      }
+      RemoveContents(Open(dir, entry.name).get(), depth + 1);
+      RemoveEmpty(dir, entry.name);
+    }
+  }
+
+  static void RemoveEmpty(int parent, const std::string& name) {
+    if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT)
+      ThrowErrno("removing directory `{}`", name);
+  }
+
+  // To the top, where the next round takes it, under a name that is free there.
+  void MoveUp(int parent, const std::string& name) {
+    do {
+      const std::string fresh = fmt::format(".{}", next_++);
+      moved_ = renameat2(parent, name.c_str(), top_, fresh.c_str(), RENAME_NOREPLACE) == 0;
+    } while (!moved_ && errno == EEXIST);
+    if (!moved_) ThrowErrno("removing directory `{}`", name);
+  }
+
+  const dev_t device_;
+  int top_ = -1;
+  bool moved_ = false;
+  uint64_t next_ = 0;
+};
 
 }  // namespace
 
@@ -216,7 +263,7 @@ void RemoveTree(int dir, const std::string& name) {
   if (fstat(dir, &info) < 0) ThrowErrno("removing `{}`", name);
   const std::string parent_path = ParentOf(name);
   const UniqueFd parent = OpenAt(dir, parent_path, O_RDONLY | O_DIRECTORY);
-  RemoveEntry(parent.get(), BaseOf(name), info.st_dev);
+  TreeRemoval(info.st_dev).Remove(parent.get(), BaseOf(name));
 }
 
 UniqueFd MemoryFile(const std::string& name, std::string_view bytes) {

@@ -51,8 +51,8 @@ struct DirEntry {
 // Names in a directory, sorted, without "." and "..".
 std::vector<DirEntry> ListDir(int dir, const std::string& path = ".");
 
-// Removes a file or a tree. Follows no link, crosses no mount, makes directories writable on the
-// way. An absent name is fine.
+// Removes a file or a tree of any depth. Follows no link, crosses no mount, makes directories
+// writable on the way. An absent name is fine.
 void RemoveTree(int dir, const std::string& name);
 
 // A file in memory (memfd_create, close-on-exec) that holds `bytes`, positioned at its start.

@@ -5,16 +5,20 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
 #include <utility>
 
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "cli/own_scope.h"
 
 namespace rundlet::cli {
 namespace {
 
 constexpr int kRundletFailed = 125;
+const std::map<std::string, engine::Composition> kCompositions = {
+    {"overlay", engine::Composition::kOverlay}, {"binds", engine::Composition::kBinds}};
 
 [[noreturn]] void Refuse(const std::string& option, const std::string& why) {
   throw base::Error(base::Fault::kInvalid, fmt::format("reading `{}`", option)).Because(why);
@@ -70,6 +74,7 @@ plans::Network ParseLevel(const std::string& text) {
 engine::CommandRequest CommandOptions::Request() const {
   engine::CommandRequest request = {.image = image,
                                     .requirements = requirements,
+                                    .composition = composition,
                                     .writable_environment = writable_environment,
                                     .upgrade = upgrade,
                                     .script = {},
@@ -117,6 +122,12 @@ void AddCommandOptions(CLI::App& command, CommandOptions& options) {
       ->allow_extra_args(false);
   command.add_option("--exclude-newer", options.requirements.uploaded_before,
                      "Leave out what was uploaded later: 2026-01-31, or 2026-01-31T12:00:00Z");
+  command
+      .add_option("--composition", options.composition,
+                  "How packages come in: overlay (default), as one directory, /env; or binds, each "
+                  "by itself, on PYTHONPATH")
+      ->transform(CLI::CheckedTransformer(kCompositions).description(""))
+      ->type_name("overlay|binds");
   command.add_flag("--writable-env", options.writable_environment,
                    "Let the command write to /env; what it writes is dropped at the end");
   command.add_option("--mount", options.mounts, "Host file or directory: SRC:DST[:ro|rw]")
@@ -147,6 +158,7 @@ int WithCommandCodes(const std::function<int()>& run) {
     std::fputs(error.Render().c_str(), stderr);
     return error.exit_code();
   } catch (const base::Error& error) {
+    RetryInOwnScope(error);
     std::fputs(error.Render().c_str(), stderr);
     return kRundletFailed;
   }

@@ -21,6 +21,7 @@ struct CommandOptions {
   engine::RequirementSources requirements;
   std::vector<std::string> requirement_files;
   std::vector<std::string> indexes;
+  engine::Composition composition = engine::Composition::kOverlay;
   bool writable_environment = false;
   std::vector<std::string> mounts;
   std::vector<std::string> environment;

@@ -9,7 +9,9 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/options.h"
+#include "cli/own_scope.h"
 #include "cli/table_text.h"
+#include "runtime/cgroup/engine_groups.h"
 #include "runtime/kernel_features.h"
 
 namespace rundlet::cli {
@@ -28,6 +30,16 @@ runtime::Feature SpaceOf(const engine::Engine& engine, int state) {
   return feature;
 }
 
+// What is told of limits is what a command that asks for one would find.
+void BeWhereLimitsAre() {
+  try {
+    runtime::EngineGroups(runtime::HierarchiesOfThisProcess())
+        .Require({.memory = {}, .cpus = {}, .pids = 1});
+  } catch (const base::Error& error) {
+    RetryInOwnScope(error);
+  }
+}
+
 // Where a sandbox of the host's programs looks for it (engine/git_tree.cc).
 runtime::Feature Git() {
   return {.name = "git",
@@ -37,6 +49,7 @@ runtime::Feature Git() {
 }
 
 int RunDoctor(const Context& context) {
+  BeWhereLimitsAre();
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   std::vector<runtime::Feature> features = runtime::ProbeFeatures(engine->store().dir());
   features.push_back(SpaceOf(*engine, engine->store().dir()));

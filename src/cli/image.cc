@@ -1,4 +1,4 @@
-// rundlet image: pull, import, ls, tag, rm.
+// rundlet image: pull, import, ls, tag, rm; the others have files of their own.
 #include "rootfs/image.h"
 
 #include <fcntl.h>
@@ -40,15 +40,26 @@ uint64_t BytesOf(const rootfs::Image& image, const std::map<std::string, uint64_
   return bytes;
 }
 
-void Import(const std::string& name, const std::string& path, const Context& context) {
+struct ImportOptions {
+  std::string name;
+  std::string path;
+  bool keep_blobs = false;
+};
+
+rootfs::KeepBlobs Keeping(bool keep_blobs) {
+  return keep_blobs ? rootfs::KeepBlobs::kYes : rootfs::KeepBlobs::kNo;
+}
+
+void Import(const ImportOptions& options, const Context& context) {
   // Opened before anything else: a typing error should not cost a wait.
-  base::UniqueFd source = base::OpenHostPath(path, O_RDONLY);
+  rootfs::ImportRequest request{options.name, base::OpenHostPath(options.path, O_RDONLY),
+                                Keeping(options.keep_blobs)};
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   rootfs::Image image;
   {
     Progress progress(context.options);
     engine::EventBus events(progress.Sink());
-    image = engine::ImportImage(*engine, name, std::move(source), events, &Interrupted());
+    image = engine::ImportImage(*engine, std::move(request), events, &Interrupted());
   }
   if (context.options.output == Output::kJson) {
     fmt::print("{}\n", nlohmann::ordered_json{{"name", image.name},
@@ -66,12 +77,14 @@ struct PullOptions {
   std::string reference;
   std::string platform;
   bool plain_http = false;
+  bool keep_blobs = false;
 };
 
 engine::PullRequest RequestOf(const PullOptions& options, const engine::Config& config) {
   const rootfs::Reference reference = rootfs::ParseReference(options.reference);
   engine::PullRequest request;
   request.name = rootfs::ShortName(reference);
+  request.keep = Keeping(options.keep_blobs);
   if (!options.platform.empty()) {
     const std::optional<rootfs::Platform> platform = rootfs::ParsePlatform(options.platform);
     if (!platform) {
@@ -152,8 +165,9 @@ void ListImages(const Context& context) {
 }  // namespace
 
 void AddImage(CLI::App& program, Context& context) {
-  auto* image = program.add_subcommand("image", "Images: pull, import, ls, inspect, tag, rm")
-                    ->require_subcommand(1);
+  auto* image =
+      program.add_subcommand("image", "Images: pull, import, export, ls, inspect, tag, rm")
+          ->require_subcommand(1);
   auto* pull = image->add_subcommand("pull", "Take an image from a registry");
   const auto options = std::make_shared<PullOptions>();
   pull->add_option("REF", options->reference,
@@ -162,14 +176,17 @@ void AddImage(CLI::App& program, Context& context) {
   pull->add_option("--platform", options->platform,
                    "OS/ARCHITECTURE[/VARIANT] (default: this host's)");
   pull->add_flag("--plain-http", options->plain_http, "The registry speaks http, not https");
+  constexpr const char* kKeep = "Keep the blobs as they came, too, so that it can be exported";
+  pull->add_flag("--keep-blobs", options->keep_blobs, kKeep);
   pull->callback([options, &context] { Pull(*options, context); });
   auto* take = image->add_subcommand(
       "import", "Take an OCI layout directory, an OCI archive or a docker archive");
-  const auto name = std::make_shared<std::string>();
-  const auto path = std::make_shared<std::string>();
-  take->add_option("NAME", *name, "What to call the image here")->required();
-  take->add_option("PATH", *path, "Directory or archive")->required();
-  take->callback([name, path, &context] { Import(*name, *path, context); });
+  const auto what = std::make_shared<ImportOptions>();
+  take->add_option("NAME", what->name, "What to call the image here")->required();
+  take->add_option("PATH", what->path, "Directory or archive")->required();
+  take->add_flag("--keep-blobs", what->keep_blobs, kKeep);
+  take->callback([what, &context] { Import(*what, context); });
+  AddImageExport(*image, context);
   image->add_subcommand("ls", "List images")->callback([&context] { ListImages(context); });
   AddImageInspect(*image, context);
   auto* tag = image->add_subcommand("tag", "Give an image one more name");

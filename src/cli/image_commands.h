@@ -9,6 +9,7 @@ namespace rundlet::cli {
 
 struct Context;
 
+void AddImageExport(CLI::App& image, Context& context);
 void AddImageInspect(CLI::App& image, Context& context);
 
 }  // namespace rundlet::cli

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -49,6 +50,16 @@ uint64_t AllBytes(const std::vector<InspectedLayer>& layers) {
   return bytes;
 }
 
+// Of the blobs that were kept for an export; nothing when none were.
+std::optional<uint64_t> KeptBytes(store::Store& store, const rootfs::Image& image) {
+  if (!image.kept) return std::nullopt;
+  uint64_t bytes = 0;
+  for (const base::Digest& blob : image.kept->blobs) {
+    if (const auto info = store.Find(store::Kind::kBlob, blob.hex())) bytes += info->bytes;
+  }
+  return bytes;
+}
+
 uint64_t SharedBytes(const std::vector<InspectedLayer>& layers) {
   uint64_t bytes = 0;
   for (const InspectedLayer& layer : layers) bytes += layer.also_in.empty() ? 0 : layer.bytes;
@@ -56,7 +67,8 @@ uint64_t SharedBytes(const std::vector<InspectedLayer>& layers) {
 }
 
 nlohmann::ordered_json InspectionJson(const rootfs::Image& image,
-                                      const std::vector<InspectedLayer>& layers) {
+                                      const std::vector<InspectedLayer>& layers,
+                                      const std::optional<uint64_t>& kept) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const InspectedLayer& layer : layers) {
     list.push_back({{"diff_id", "sha256:" + layer.diff_id.hex()},
@@ -78,6 +90,7 @@ nlohmann::ordered_json InspectionJson(const rootfs::Image& image,
           {"origin", origin},
           {"bytes", AllBytes(layers)},
           {"shared_bytes", SharedBytes(layers)},
+          {"kept_blob_bytes", kept ? nlohmann::ordered_json(*kept) : nullptr},
           {"layers", list},
           {"config",
            {{"architecture", config.architecture},
@@ -101,7 +114,8 @@ void PrintFact(const char* label, const std::string& text) {
   if (!text.empty()) fmt::print("{:<12} {}\n", label, base::Printable(text));
 }
 
-void PrintInspection(const rootfs::Image& image, const std::vector<InspectedLayer>& layers) {
+void PrintInspection(const rootfs::Image& image, const std::vector<InspectedLayer>& layers,
+                     const std::optional<uint64_t>& kept) {
   PrintFact("name", image.name);
   PrintFact("digest", "sha256:" + image.manifest_digest.hex());
   if (image.origin) {
@@ -120,6 +134,7 @@ void PrintInspection(const rootfs::Image& image, const std::vector<InspectedLaye
   PrintFact("size",
             fmt::format("{}, {} of it shared with other images", base::HumanBytes(AllBytes(layers)),
                         base::HumanBytes(SharedBytes(layers))));
+  if (kept) PrintFact("kept blobs", base::HumanBytes(*kept) + ", it can be exported");
   TableText table({{"LAYER"}, {"SIZE", Align::kRight}, {"FILES", Align::kRight}, {"ALSO IN"}});
   for (const InspectedLayer& layer : layers) {
     table.AddRow({layer.diff_id.hex().substr(0, 12),
@@ -139,10 +154,11 @@ void AddImageInspect(CLI::App& image, Context& context) {
     const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
     const rootfs::Image found = rootfs::FindImage(engine->store(), *name);
     const std::vector<InspectedLayer> layers = InspectLayers(engine->store(), found);
+    const std::optional<uint64_t> kept = KeptBytes(engine->store(), found);
     if (context.options.output == Output::kJson) {
-      fmt::print("{}\n", InspectionJson(found, layers).dump(2));
+      fmt::print("{}\n", InspectionJson(found, layers, kept).dump(2));
     } else {
-      PrintInspection(found, layers);
+      PrintInspection(found, layers, kept);
     }
   });
 }

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/own_scope.h"
 #include "engine/config.h"
 #include "runtime/launcher.h"
 
@@ -69,6 +70,7 @@ void AddCommands(CLI::App& program, Context& context, std::span<char* const> wor
 }
 
 int ReportError(const base::Error& error) {
+  RetryInOwnScope(error);
   std::fputs(error.Render().c_str(), stderr);
   if (error.fault() == base::Fault::kBug) {
     std::fputs("hint: this is a bug in rundlet; please report it with the lines above\n", stderr);

@@ -16,6 +16,15 @@ bool IsNumber(const std::string& type) {
   return false;
 }
 
+// Each row is as wide as its titles.
+std::string Title(std::string name) {
+  constexpr size_t kLongest = 200;  // bytes
+  if (name.size() <= kLongest) return name;
+  size_t end = kLongest;
+  while ((static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end;  // between characters
+  return name.substr(0, end) + "...";
+}
+
 std::string CellText(const nlohmann::json& cell) {
   if (cell.is_null()) return "";
   if (cell.is_string()) return cell.get<std::string>();
@@ -28,7 +37,7 @@ std::string CellText(const nlohmann::json& cell) {
 std::string PreviewText(const engine::Preview& preview) {
   std::vector<Column> columns;
   for (const auto& [name, type] : preview.columns) {
-    columns.push_back({name, IsNumber(type) ? Align::kRight : Align::kLeft});
+    columns.push_back({Title(name), IsNumber(type) ? Align::kRight : Align::kLeft});
   }
   const nlohmann::json rows = nlohmann::json::parse(preview.rows, nullptr, false);
   TableText table(columns);

@@ -77,8 +77,9 @@ std::string LineFor(const Event& event, bool colours, bool verbose) {
       return fmt::format("{} {}  {}", Paint(colours, Colour::kGreen, "done"), label,
                          Paint(colours, Colour::kDim, Facts(event)));
     case EventKind::kFailed:
-      // The error of what comes before the steps ends the command, and is told there.
-      for (const char* early : {"resolve", "probe", "read", "fetch", "install"}) {
+      // The error of what comes before the steps, or is no step, ends the command, and is told
+      // there.
+      for (const char* early : {"resolve", "probe", "read", "fetch", "install", "export"}) {
         if (event.phase == early) return {};
       }
       return fmt::format("{} {}: {}", Paint(colours, Colour::kRed, "failed"), label,

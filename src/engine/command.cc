@@ -43,8 +43,22 @@ void CheckTarget(const std::string& target) {
   }
 }
 
+// Without the overlay there is nothing to write to, and PYTHONPATH is taken.
+void CheckComposition(const CommandRequest& request) {
+  if (request.composition == Composition::kOverlay) return;
+  const auto refuse = [](const char* attempt, const char* cause) {
+    throw Error(Fault::kInvalid, attempt).Because(cause).Hint("leave out --composition");
+  };
+  if (request.writable_environment)
+    refuse("making /env writable", "packages are not put together there");
+  for (const auto& [name, value] : request.environment) {
+    if (name == "PYTHONPATH") refuse("setting `PYTHONPATH`", "it says where the packages are");
+  }
+}
+
 // What its user wrote is refused before anything is resolved, installed or started for it.
 void CheckRequest(const CommandRequest& request) {
+  CheckComposition(request);
   runtime::SandboxSpec spec;
   spec.mounts.mounts.push_back({"/", runtime::Skeleton{}});
   for (const UserMount& mount : request.mounts) {
@@ -108,7 +122,10 @@ Command PrepareCommand(Engine& engine, CommandRequest request, EventBus& events,
     for (const std::string& warning : ready.warnings) {
       events.Send({.kind = EventKind::kNote, .task = "this command", .text = warning});
     }
-    UseEnvironment(spec, rootfs::EnvironmentMount(ready.environment));
+    if (request.composition == Composition::kBinds)
+      UseEnvironment(spec, rootfs::BindEnvironment(ready.environment, image.interpreter));
+    else
+      UseEnvironment(spec, rootfs::EnvironmentMount(ready.environment));
     if (request.writable_environment) MakeEnvironmentWritable(spec);
   }
   ApplyLimits(request.limits, spec);
@@ -124,9 +141,7 @@ Command PrepareCommand(Engine& engine, CommandRequest request, EventBus& events,
   if (request.script.has_value()) spec.argv.front() = ScriptInside(*request.script);
   if (request.script.has_value() || spec.argv.empty())
     spec.argv.insert(spec.argv.begin(), PythonOf(ready, image));
-  spec.cwd = !request.cwd.empty()                        ? request.cwd
-             : image.config.working_dir.starts_with('/') ? image.config.working_dir
-                                                         : "/";
+  spec.cwd = request.cwd.empty() ? rootfs::StartDirectory(image.config) : request.cwd;
   return command;
 }
 

@@ -28,9 +28,16 @@ struct UserMount {
   bool writable = false;
 };
 
+// How packages come into a sandbox (ADR 43).
+enum class Composition {
+  kOverlay,  // as one directory, /env
+  kBinds,    // each mounted by itself, found by PYTHONPATH and PATH
+};
+
 struct CommandRequest {
-  std::string image;                  // empty: the only one there is
-  RequirementSources requirements;    // empty: no /env, the image as it is
+  std::string image;                // empty: the only one there is
+  RequirementSources requirements;  // empty: no /env, the image as it is
+  Composition composition = Composition::kOverlay;
   bool writable_environment = false;  // /env takes writes of the command, which is root
                                       // then; they go with the sandbox
   bool upgrade = false;               // resolve again

@@ -39,12 +39,21 @@ std::string HostBundle() {
   return kHostBundles.front();
 }
 
-uint32_t Number(const char* name, const std::string& text, uint32_t least, const char* unit) {
+struct Range {
+  uint32_t least;
+  uint32_t most;
+};
+constexpr Range kSeconds{1, 24 * 3600};
+constexpr Range kMebibytes{0, UINT32_MAX};
+
+uint32_t Number(const char* name, const std::string& text, Range range, const char* unit) {
   uint32_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error == std::errc() && end == text.data() + text.size() && number >= least) return number;
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  if (whole && number >= range.least && number <= range.most) return number;
   throw base::Error(base::Fault::kInvalid, fmt::format("reading {} `{}`", name, text))
-      .Because(fmt::format("it is not a number of {}", unit));
+      .Because(
+          fmt::format("it is not a number of {} from {} to {}", unit, range.least, range.most));
 }
 
 unsigned UsableCores() {
@@ -84,10 +93,12 @@ Config ConfigFromEnvironment() {
     config.netrc = home + "/.netrc";
   config.mirrors = rootfs::ParseMirrors(Variable({"RUNDLET_MIRRORS"}));
   config.offline = !Variable({"RUNDLET_OFFLINE"}).empty();
+  if (const std::string text = Variable({"RUNDLET_NETWORK_TIMEOUT"}); !text.empty())
+    config.network_timeout = Number("RUNDLET_NETWORK_TIMEOUT", text, kSeconds, "seconds");
   if (const std::string text = Variable({"RUNDLET_BUILD_TIMEOUT"}); !text.empty())
-    config.build_timeout = Number("RUNDLET_BUILD_TIMEOUT", text, 1, "seconds");
+    config.build_timeout = Number("RUNDLET_BUILD_TIMEOUT", text, kSeconds, "seconds");
   if (const std::string text = Variable({"RUNDLET_KEPT_INPUTS"}); !text.empty())
-    config.kept_inputs = uint64_t{Number("RUNDLET_KEPT_INPUTS", text, 0, "MiB")} << 20;
+    config.kept_inputs = uint64_t{Number("RUNDLET_KEPT_INPUTS", text, kMebibytes, "MiB")} << 20;
   config.cores = UsableCores();
   return config;
 }

@@ -23,9 +23,10 @@ struct Config {
   std::string proxy_http;  // http_proxy, https_proxy, no_proxy of the administrator's environment
   std::string proxy_https;
   std::string no_proxy;
-  std::string private_hosts;    // RUNDLET_PRIVATE_HOSTS: may be downloaded from at inner addresses
-  std::string netrc;            // NETRC, or ~/.netrc: credentials of package indexes; may be absent
-  double build_timeout = 1800;  // RUNDLET_BUILD_TIMEOUT: seconds that building a wheel may take
+  std::string private_hosts;  // RUNDLET_PRIVATE_HOSTS: may be downloaded from at inner addresses
+  std::string netrc;          // NETRC, or ~/.netrc: credentials of package indexes; may be absent
+  unsigned network_timeout = 20;  // RUNDLET_NETWORK_TIMEOUT: seconds that a server may be silent
+  double build_timeout = 1800;    // RUNDLET_BUILD_TIMEOUT: seconds that building a wheel may take
   uint64_t kept_inputs = uint64_t{1} << 30;     // RUNDLET_KEPT_INPUTS: bytes that a run may keep of
                                                 // what its failed steps read
   std::vector<rootfs::RegistryMirror> mirrors;  // RUNDLET_MIRRORS

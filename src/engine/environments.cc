@@ -13,6 +13,7 @@
 #include "engine/index_access.h"
 #include "engine/jobs.h"
 #include "engine/network.h"
+#include "engine/wanted_limits.h"
 #include "rootfs/bytecode.h"
 #include "rootfs/fetch.h"
 #include "rootfs/flat_tree.h"
@@ -40,6 +41,7 @@ void CompileLower(Engine& engine, const rootfs::Image& image, const store::Entry
   runtime::SandboxSpec spec = sandbox.Spec();
   spec.mounts.mounts.insert(spec.mounts.mounts.end(), command.mounts.begin(), command.mounts.end());
   spec.argv = command.argv;
+  LimitForeignCode(engine, spec);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
   const base::UniqueFd input = base::MemoryFile("compile", command.input);
   RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = input.get()}, {}, cancel);
@@ -187,7 +189,8 @@ ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
     }
     jobs.push_back(std::move(install));
   }
-  if (!jobs.empty()) ThrowFirstError(RunJobs(jobs, {.compute = engine.config().cores}, cancel));
+  // One more than there are cores: each of them waits for the disk at its end.
+  if (!jobs.empty()) ThrowFirstError(RunJobs(jobs, {.compute = engine.config().cores + 1}, cancel));
   return ComposeEnvironment(engine, image, lock, cancel);
 }
 

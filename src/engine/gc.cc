@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/fs.h"
+#include "rootfs/blob_download.h"
 #include "rootfs/bytecode.h"
 #include "rootfs/flat_tree.h"
 #include "rootfs/image.h"
@@ -28,11 +29,12 @@ namespace {
 
 using store::Kind;
 
-constexpr std::array kKinds = {Kind::kLayer, Kind::kPackage,  Kind::kLower,      Kind::kWheel,
-                               Kind::kTool,  Kind::kSkeleton, Kind::kEnvironment};
+constexpr std::array kKinds = {Kind::kLayer, Kind::kPackage,  Kind::kLower,       Kind::kWheel,
+                               Kind::kTool,  Kind::kSkeleton, Kind::kEnvironment, Kind::kBlob};
 constexpr size_t kGcLockLimit = 16 << 20;
 constexpr const char* kDamaged = "(damaged)";
-constexpr int64_t kReplacing = 3600;  // seconds; replacing a record takes moments
+// Seconds: replacing a record takes moments, and a download that got nothing for so long is dead.
+constexpr int64_t kReplacing = 3600;
 
 // What is not an entry, and to whom it belongs.
 struct OtherFolder {
@@ -93,6 +95,9 @@ class Owners {
     for (const rootfs::Image& image : rootfs::ListImages(store_)) {
       const std::string owner = "image " + image.name;
       for (const base::Digest& layer : image.layers) Add(Kind::kLayer, layer.hex(), owner);
+      if (image.kept) {
+        for (const base::Digest& blob : image.kept->blobs) Add(Kind::kBlob, blob.hex(), owner);
+      }
       if (image.interpreter.executable.empty()) continue;
       Add(Kind::kSkeleton, rootfs::VenvKey(image.interpreter), owner);
       interpreters.push_back(image.interpreter);
@@ -304,6 +309,7 @@ std::vector<GcItem> CollectGarbage(Engine& engine, const GcRequest& request,
   if (mode == GcMode::kRemove) {
     store.SweepLeases();
     for (const char* folder : {"images", "locks"}) SweepLeftOvers(store, folder);
+    rootfs::SweepDownloads(store, std::chrono::seconds(kReplacing));
   }
   for (const OtherFolder& other : kOthers) {
     items.push_back({other.path, "", other.owner, BytesBelow(store.dir(), other.path)});

@@ -9,6 +9,14 @@ namespace {
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr const char* kHome = "/tmp/home";
 
+// The environment's programs come before the image's.
+void SetPrograms(runtime::SandboxSpec& spec, const std::string& directories) {
+  for (auto& [name, value] : spec.environment) {
+    if (name == "PATH") value = directories + ":" + value;
+  }
+  SetVariable(spec, "VIRTUAL_ENV", "/env");
+}
+
 }  // namespace
 
 ImageSandbox::ImageSandbox(Engine& engine, const rootfs::Image& image)
@@ -46,10 +54,13 @@ void SetVariable(runtime::SandboxSpec& spec, const std::string& name, std::strin
 
 void UseEnvironment(runtime::SandboxSpec& spec, runtime::Mount environment) {
   spec.mounts.mounts.push_back(std::move(environment));
-  for (auto& [name, value] : spec.environment) {
-    if (name == "PATH") value = "/env/bin:" + value;
-  }
-  SetVariable(spec, "VIRTUAL_ENV", "/env");
+  SetPrograms(spec, "/env/bin");
+}
+
+void UseEnvironment(runtime::SandboxSpec& spec, rootfs::BoundEnvironment environment) {
+  for (runtime::Mount& mount : environment.mounts) spec.mounts.mounts.push_back(std::move(mount));
+  SetPrograms(spec, environment.programs);
+  SetVariable(spec, "PYTHONPATH", std::move(environment.modules));
 }
 
 }  // namespace rundlet::engine

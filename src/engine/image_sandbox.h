@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "rootfs/environment.h"
 #include "rootfs/image.h"
 #include "rootfs/skeleton.h"
 #include "runtime/sandbox_spec.h"
@@ -33,6 +34,8 @@ class ImageSandbox {
 
 // Mounts an environment at /env and puts its programs first on PATH.
 void UseEnvironment(runtime::SandboxSpec& spec, runtime::Mount environment);
+// The same of its directories one by one, with their modules on PYTHONPATH.
+void UseEnvironment(runtime::SandboxSpec& spec, rootfs::BoundEnvironment environment);
 
 // Sets or replaces a variable of a spec's environment.
 void SetVariable(runtime::SandboxSpec& spec, const std::string& name, std::string value);

@@ -1,14 +1,16 @@
 #include "engine/import_image.h"
 
+#include <utility>
+
 #include "engine/interpreter.h"
 #include "engine/layer_events.h"
 
 namespace rundlet::engine {
-rootfs::Image ImportImage(Engine& engine, const std::string& name, base::UniqueFd source,
-                          EventBus& events, const base::CancelToken* cancel) {
-  rootfs::ImportedImage imported =
-      rootfs::ImportImage(engine.store(), engine.workers(), name, std::move(source),
-                          LayerEvents(events, "import"), cancel);
+
+rootfs::Image ImportImage(Engine& engine, rootfs::ImportRequest request, EventBus& events,
+                          const base::CancelToken* cancel) {
+  rootfs::ImportedImage imported = rootfs::ImportImage(
+      engine.store(), engine.workers(), std::move(request), LayerEvents(events, "import"), cancel);
   Report(events, "python", "probe", [&](Event&) {
     imported.image.interpreter = ProbeInterpreter(engine, imported.image, cancel);
   });

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "engine/capture.h"
 #include "engine/image_sandbox.h"
+#include "engine/wanted_limits.h"
 #include "rootfs/image_identity.h"
 
 namespace rundlet::engine {
@@ -85,6 +86,7 @@ json Ask(Engine& engine, const rootfs::Image& image, const base::CancelToken* ca
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec();
   spec.argv = {"python3", "-I", "-S", "-B", "-c", kQuestion};
+  LimitForeignCode(engine, spec);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
   std::string answer;
   Tail errors(2048);
@@ -104,7 +106,9 @@ json Ask(Engine& engine, const rootfs::Image& image, const base::CancelToken* ca
         .Hint("use an image that holds Python, such as one made by scripts/python-image");
   }
   if (outcome.end != runtime::Outcome::End::kExited || outcome.code != 0) {
-    Refuse(image, fmt::format("its python3 fails: {}", base::Printable(base::Trim(errors.text()))));
+    Refuse(image, fmt::format("its python3 fails: {}",
+                              StruckLimit(checked.value(), outcome)
+                                  .value_or(base::Printable(base::Trim(errors.text())))));
   }
   json document = json::parse(answer, nullptr, false);
   if (!document.is_object())

@@ -16,6 +16,7 @@ Network::Network(const Config& config, const std::string& url)
   for (const std::string& host : base::Split(config.no_proxy, ',')) {
     if (!base::Trim(host).empty()) settings_.no_proxy.emplace_back(base::Trim(host));
   }
+  settings_.timeout_seconds = config.network_timeout;
   settings_.private_hosts = PrivateHosts(config);
   settings_.private_hosts.push_back(rootfs::UrlHost(url));
 }

@@ -36,8 +36,9 @@ rootfs::PulledImage PullFrom(Engine& engine, const PullRequest& request, const P
   access.login = source.login;
   const Network network(engine.config(), rootfs::RegistryUrl(access));
   access.network = network.settings();
-  const std::optional<rootfs::Image> known = rootfs::TryFindImage(engine.store(), request.name);
-  return rootfs::PullImage(engine.store(), engine.workers(), access, request.platform, known,
+  const rootfs::PullWish wish{request.platform, rootfs::TryFindImage(engine.store(), request.name),
+                              request.keep};
+  return rootfs::PullImage(engine.store(), engine.workers(), access, wish,
                            LayerEvents(events, "pull"), cancel);
 }
 

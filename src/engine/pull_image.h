@@ -26,6 +26,7 @@ struct PullRequest {
   std::string name;                 // what the image is called here
   std::vector<PullSource> sources;  // the next one is asked when one cannot be reached or lacks it
   rootfs::Platform platform = rootfs::HostPlatform();
+  rootfs::KeepBlobs keep = rootfs::KeepBlobs::kNo;
 };
 
 // The mirrors that the administrator named for its registry, and the registry itself. Without

@@ -15,6 +15,7 @@
 #include "engine/kept_document.h"
 #include "engine/resolver.h"
 #include "engine/toml.h"
+#include "engine/wanted_limits.h"
 #include "plans/invalid_pipeline.h"
 #include "plans/read_pipeline.h"
 
@@ -87,6 +88,7 @@ std::string RunReader(Engine& engine, const Project& project, const rootfs::Imag
   mounts.insert(mounts.end(), handed.mounts.begin(), handed.mounts.end());
   spec.argv = {"/env/bin/python", "-I", "-B", "/rundlet/python/rundlet_reader"};
   spec.cwd = "/work";
+  LimitForeignCode(engine, spec);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
 
   const base::UniqueFd input = base::MemoryFile("reader-request", Request(project).dump());
@@ -103,6 +105,7 @@ std::string RunReader(Engine& engine, const Project& project, const rootfs::Imag
                    .line_limit = kDocumentLimit},
                   cancel);
   if (outcome.end == runtime::Outcome::End::kExited && outcome.code == 0) return output;
+  if (const auto limit = StruckLimit(checked.value(), outcome)) errors.AddLine(*limit);
   throw Error(Fault::kInvalid, fmt::format("reading project `{}`", project.root))
       .Because(fmt::format("the reader ended with {} {}: {}",
                            outcome.end == runtime::Outcome::End::kExited ? "code" : "signal",

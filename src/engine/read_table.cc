@@ -62,14 +62,12 @@ Preview ReadHead(Engine& engine, const std::string& name, unsigned rows, EventBu
       base::OpenAt(engine.store().dir(), table.Directory(), O_RDONLY | O_DIRECTORY);
   for (const TableFile& file : table.files)
     source.files.push_back(base::OpenAt(dir.get(), file.file, O_PATH));
-  const store::Staging scratch = engine.store().NewStaging();
   StepUsage usage;
   const StepResult result = RunStep(engine,
                                     {.kind = "head",
                                      .label = table.name,
                                      .image = &image,
                                      .environment = &ready.environment,
-                                     .out = scratch.tree_path() + "/out",
                                      .source = &source,
                                      .limit = rows},
                                     {}, cancel, usage);

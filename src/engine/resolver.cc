@@ -18,6 +18,7 @@
 #include "engine/index_access.h"
 #include "engine/network.h"
 #include "engine/source_builds.h"
+#include "engine/wanted_limits.h"
 #include "rootfs/named_wheel.h"
 #include "rootfs/resolve.h"
 #include "rootfs/tool.h"
@@ -148,6 +149,7 @@ UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Resolve
   spec.uid = 0;
   spec.gid = 0;
   spec.network = runtime::Network::kProxied;
+  LimitForeignCode(engine, spec);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
 
   const base::UniqueFd input = base::MemoryFile("requirements", command.input);

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -27,6 +28,8 @@ constexpr size_t kMaxColumns = 20'000;
 constexpr int kFirstFile = 3;
 constexpr unsigned kStepUser = 1000;
 constexpr const char* kParquet = "table.parquet";
+constexpr uint64_t kOutBytes = uint64_t{16} << 20;  // a result and what replaces it, with room
+constexpr size_t kMaxCell = 512;                    // bytes: the runner cuts texts at 80 characters
 
 std::string FileInside(size_t index) { return fmt::format("/proc/self/fd/{}", kFirstFile + index); }
 
@@ -82,16 +85,32 @@ json RequestFor(const StepTask& task) {
   }
   if (task.output == StepOutput::kTable) request["output"] = FileInside(task.inputs.size());
   if (task.output == StepOutput::kParquet)
-    request["output"] = fmt::format("/rundlet/out/{}", kParquet);
+    request["output"] = fmt::format("{}/{}", kOutInside, kParquet);
   return request;
 }
 
-// The step's output directory belongs to its user; the mount shifts the owner into the sandbox's
-// ids.
-void MakeOutDirectory(int state, const std::string& path) {
-  base::MakeDirs(state, path, 0755);
-  const base::UniqueFd out = base::OpenAt(state, path, O_RDONLY | O_DIRECTORY);
-  if (fchown(out.get(), kStepUser, kStepUser) < 0) base::ThrowErrno("making `{}`", path);
+struct OutDirectory {
+  base::UniqueFd fd;
+  runtime::Mount mount;
+};
+
+// In memory, unless a table is to be kept: no step of a user fills the disk of the state directory,
+// or leaves something on it. On disk it belongs to the step's user; the mount shifts the owner into
+// the sandbox's ids.
+OutDirectory MakeOut(Engine& engine, const StepTask& task, HandedMounts& handed) {
+  if (task.output == StepOutput::kParquet) {
+    const int state = engine.store().dir();
+    base::MakeDirs(state, task.out, 0755);
+    base::UniqueFd out = base::OpenAt(state, task.out, O_RDONLY | O_DIRECTORY);
+    if (fchown(out.get(), kStepUser, kStepUser) < 0) base::ThrowErrno("making `{}`", task.out);
+    return {std::move(out), {kOutInside, runtime::StorePath{task.out, true, true}}};
+  }
+  const auto index = static_cast<uint32_t>(handed.descriptors.size());
+  handed.descriptors.push_back(
+      runtime::DetachedTmpfs(kOutBytes, engine.config().ids.base + kStepUser, 0755));
+  // What is handed over is only a place.
+  base::UniqueFd out = base::OpenAt(handed.descriptors.back().get(), ".", O_RDONLY | O_DIRECTORY);
+  return {std::move(out), {kOutInside, runtime::HandedMount{index, true}}};
 }
 
 std::string Text(const json& object, const char* key) {
@@ -117,6 +136,19 @@ std::string Text(const json& object, const char* key) {
                                                          Text(report, "message"))));
   error.SetHint(base::Printable(Text(report, "hint")));
   throw error;
+}
+
+// Rows of scalars, as many as were asked for. Whoever prints them makes each as wide as the widest.
+bool IsPreview(const json& rows, const StepTask& task, size_t columns) {
+  const auto is_cell = [](const json& cell) {
+    return cell.is_primitive() &&
+           (!cell.is_string() || cell.get_ref<const std::string&>().size() <= kMaxCell);
+  };
+  return rows.is_array() && rows.size() <= task.limit &&
+         std::all_of(rows.begin(), rows.end(), [&](const json& row) {
+           return row.is_array() && row.size() == columns &&
+                  std::all_of(row.begin(), row.end(), is_cell);
+         });
 }
 
 StepResult ReadResult(const StepTask& task, const std::string& text) {
@@ -150,8 +182,8 @@ StepResult ReadResult(const StepTask& task, const std::string& text) {
                                   base::Printable(Text(column, "type")));
     }
   }
-  if (const auto preview = document.find("preview");
-      preview != document.end() && preview->is_array()) {
+  if (const auto preview = document.find("preview"); preview != document.end()) {
+    if (!IsPreview(*preview, task, result.columns.size())) throw malformed("its preview is none");
     result.preview = preview->dump(-1, ' ', false, json::error_handler_t::replace);
   }
   if (const auto held = document.find("held"); held != document.end() && held->is_boolean()) {
@@ -211,11 +243,6 @@ runtime::SandboxSpec StepSpec(Engine& engine, const ImageSandbox& sandbox, const
   }
   ApplyNetwork(engine, task.network, spec, handed);
   mounts.push_back(rootfs::EnvironmentMount(*task.environment));
-  if (task.out.empty()) {
-    mounts.push_back({"/rundlet/out", runtime::Scratch{.mode = 01777}});
-  } else {
-    mounts.push_back({"/rundlet/out", runtime::StorePath{task.out, true, true}});
-  }
   if (!task.project.empty()) mounts.push_back({"/work", runtime::StorePath{task.project}});
   mounts.insert(mounts.end(), handed.mounts.begin(), handed.mounts.end());
   for (auto& [name, value] : spec.environment) {
@@ -237,11 +264,12 @@ runtime::SandboxSpec StepSpec(Engine& engine, const ImageSandbox& sandbox, const
 StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log,
                    const base::CancelToken* cancel, StepUsage& usage) {
   const auto begin = std::chrono::steady_clock::now();
-  const int state = engine.store().dir();
-  MakeOutDirectory(state, task.out);
   const ImageSandbox sandbox(engine, *task.image);
   HandedMounts handed;
-  const runtime::CheckedSpec checked = runtime::CheckSpec(StepSpec(engine, sandbox, task, handed));
+  const OutDirectory out = MakeOut(engine, task, handed);
+  runtime::SandboxSpec spec = StepSpec(engine, sandbox, task, handed);
+  spec.mounts.mounts.push_back(out.mount);
+  const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
   const base::UniqueFd input = base::MemoryFile("step-request", RequestFor(task).dump());
   std::vector<int> files;
   for (const StepInput& step_input : task.inputs) files.push_back(step_input.table->get());
@@ -272,8 +300,7 @@ StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log
         .Because(TimedOut(*task.limits.timeout))
         .Hint("give it more with `timeout` in `@rundlet.resources`");
   }
-  const base::UniqueFd out = base::OpenAt(state, task.out, O_RDONLY | O_DIRECTORY);
-  const std::optional<std::string> text = ResultText(task, out.get());
+  const std::optional<std::string> text = ResultText(task, out.fd.get());
   if (!text.has_value()) throw EndedWithoutResult(task, checked.value(), outcome);
   StepResult result;
   try {

@@ -51,8 +51,7 @@ struct StepTask {
   const rootfs::Image* image = nullptr;
   const rootfs::Environment* environment = nullptr;
   std::string project = {};  // the project's files, relative to the state directory; empty: none
-  // A new directory for what it writes, relative to the state directory; empty: memory.
-  std::string out = {};
+  std::string out = {};  // StepOutput::kParquet: a new directory, relative to the state directory
   std::string file = {};
   std::string function = {};
   std::string sql = {};
@@ -84,7 +83,11 @@ struct StepUsage {
   std::chrono::nanoseconds duration{0};
 };
 
-// The sandbox of a step, with the runner as its program. `handed` may hold mounts already.
+// Where a step writes its result.
+inline constexpr const char* kOutInside = "/rundlet/out";
+
+// The sandbox of a step, with the runner as its program, but for kOutInside. `handed` may hold
+// mounts already.
 runtime::SandboxSpec StepSpec(Engine& engine, const ImageSandbox& sandbox, const StepTask& task,
                               HandedMounts& handed);
 

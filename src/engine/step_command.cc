@@ -157,6 +157,7 @@ Command MakeCommand(Engine& engine, const StepSandbox& step, StepSurroundings ar
   task.network = step.network;
   task.limits = step.limits;
   made.spec = StepSpec(engine, made.image, task, made.handed);
+  made.spec.mounts.mounts.push_back({kOutInside, runtime::Scratch{.mode = 01777}});
   SetVariable(made.spec, "RUNDLET_PARAMETERS", step.parameters);
   made.spec.argv = argv.empty() ? std::vector<std::string>{"/env/bin/python"} : std::move(argv);
   return made;

@@ -125,7 +125,8 @@ Table CommitTable(store::Store& store, const NewContent& content) {
     if (std::optional<Table> before = FindTable(store, content.project, content.name))
       table = *std::move(before);
   }
-  const base::UniqueFd file = base::OpenAt(store.dir(), content.source, O_RDONLY | O_NOFOLLOW);
+  const base::UniqueFd file =
+      base::OpenAt(store.dir(), content.source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   struct stat info;
   if (fstat(file.get(), &info) < 0 || !S_ISREG(info.st_mode)) {
     throw base::Error(base::Fault::kBug, fmt::format("keeping table `{}`", content.name))

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "base/fs.h"
 #include "base/text.h"
@@ -18,6 +19,26 @@ using base::Error;
 using base::Fault;
 using plans::Task;
 using plans::TaskKind;
+
+// What a step prints, on the disk: so much of it. Whoever watches sees all.
+class StepLog {
+ public:
+  explicit StepLog(base::UniqueFd file) : file_(std::move(file)) {}
+
+  void Add(std::string_view line) {
+    if (full_) return;
+    full_ = line.size() >= left_;
+    if (!full_) left_ -= line.size() + 1;
+    base::WriteFd(file_.get(),
+                  full_ ? "[rundlet: the log is full at 64 MiB]\n" : std::string(line) + "\n",
+                  "a step's log");
+  }
+
+ private:
+  const base::UniqueFd file_;
+  size_t left_ = size_t{64} << 20;
+  bool full_ = false;
+};
 
 // Tasks of these kinds run in the engine's own environment: duckdb and pyarrow.
 bool UsesEngineEnvironment(TaskKind kind) {
@@ -133,16 +154,17 @@ StepTask TaskRunner::BaseTask(size_t id, uint32_t attempt,
   step.image = &planned_.images.at(task.image);
   step.environment = &environment;
   step.project = run_.directory() + "/project";
-  step.out = fmt::format("{}/steps/{}-{}", run_.directory(), id, attempt);
+  if (task.kind == TaskKind::kMaterialize)
+    step.out = fmt::format("{}/steps/{}-{}", run_.directory(), id, attempt);
   return step;
 }
 
 LineCallback TaskRunner::LogOf(const Task& task) {
   const std::string name = LabelOf(task);
-  auto file = std::make_shared<base::UniqueFd>(base::OpenAt(
-      run_.dir(), fmt::format("logs/{}.log", name), O_WRONLY | O_CREAT | O_APPEND, 0600));
-  return [this, name, file](std::string_view line) {
-    base::WriteFd(file->get(), std::string(line) + "\n", "a step's log");
+  auto log = std::make_shared<StepLog>(base::OpenAt(run_.dir(), fmt::format("logs/{}.log", name),
+                                                    O_WRONLY | O_CREAT | O_APPEND, 0600));
+  return [this, name, log](std::string_view line) {
+    log->Add(line);
     events_.Send({.kind = EventKind::kLog, .task = name, .text = std::string(line)});
   };
 }

@@ -20,6 +20,7 @@ using base::Fault;
 
 constexpr uint64_t kDefaultDisk = uint64_t{1} << 30;
 constexpr uint64_t kLeastDisk = uint64_t{1} << 20;
+constexpr uint64_t kForeignMemory = uint64_t{2} << 30;
 constexpr double kLongestTimeout = 366 * 86'400;
 
 uint64_t MemoryOfHost() {
@@ -107,6 +108,16 @@ void ApplyLimits(const WantedLimits& wanted, runtime::SandboxSpec& spec) {
   spec.limits = LimitsOf(wanted);
   spec.scratch_bytes = DiskOf(wanted);
   if (wanted.cpus.has_value()) SetThreads(spec, static_cast<unsigned>(std::ceil(*wanted.cpus)));
+}
+
+void LimitForeignCode(Engine& engine, runtime::SandboxSpec& spec) {
+  const runtime::Limits limits = {.memory = kForeignMemory, .cpus = {}, .pids = {}};
+  try {
+    engine.launcher().Require(limits);
+    spec.limits = limits;
+  } catch (const Error&) {
+    // Then it is as a step without limits.
+  }
 }
 
 void SetThreads(runtime::SandboxSpec& spec, unsigned threads) {

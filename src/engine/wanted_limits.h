@@ -27,6 +27,10 @@ void CheckLimits(Engine& engine, const WantedLimits& limits, const std::string& 
 // Writes checked limits into a spec, and how many threads libraries should start.
 void ApplyLimits(const WantedLimits& limits, runtime::SandboxSpec& spec);
 
+// For what rundlet itself starts of an image, to ask it, to resolve, to compile: nobody asked for a
+// limit, so this one holds where the host has one.
+void LimitForeignCode(Engine& engine, runtime::SandboxSpec& spec);
+
 // OMP_NUM_THREADS and its like.
 void SetThreads(runtime::SandboxSpec& spec, unsigned threads);
 

@@ -23,6 +23,8 @@ std::string_view FolderOf(Kind kind) {
       return "skeletons";
     case Kind::kEnvironment:
       return "environments";
+    case Kind::kBlob:
+      return "blobs";
   }
   base::CheckFailed("a kind of entry", __FILE__, __LINE__);
 }

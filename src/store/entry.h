@@ -9,7 +9,7 @@
 
 namespace rundlet::store {
 
-enum class Kind { kLayer, kPackage, kLower, kWheel, kTool, kSkeleton, kEnvironment };
+enum class Kind { kLayer, kPackage, kLower, kWheel, kTool, kSkeleton, kEnvironment, kBlob };
 
 // "layers", "packages", ...: the folder of the state directory that holds the kind.
 std::string_view FolderOf(Kind kind);

@@ -21,9 +21,9 @@ constexpr char kVersionFile[] = "version";
 constexpr std::string_view kVersion = "1";
 constexpr size_t kVersionLimit = 64;
 
-// The first seven are those of FolderOf; the last five belong to the engine.
-constexpr std::array<const char*, 14> kFolders = {
-    "layers",  "packages", "lowers", "wheels", "tools", "skeletons", "environments",
+// The first eight are those of FolderOf; the last five belong to the engine.
+constexpr std::array<const char*, 15> kFolders = {
+    "layers",  "packages", "lowers", "wheels", "tools", "skeletons", "environments", "blobs",
     "staging", "leases",   "locks",  "images", "runs",  "tables",    "cache"};
 
 base::Error Refusal(const std::string& path, std::string cause) {
@@ -128,7 +128,8 @@ base::UniqueFd OpenStateDir(const std::string& path) {
   }
   CheckPrivate(StatOf(dir.get(), path), path);
   CheckVersion(version->get(), path);
-  base::MakeDirs(dir.get(), "environments");  // came later than the other folders of format 1
+  // These came later than the other folders of format 1.
+  for (const char* folder : {"environments", "blobs"}) base::MakeDirs(dir.get(), folder);
   return dir;
 }
 

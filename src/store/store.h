@@ -2,7 +2,7 @@
 //
 // Layout (docs/reference/store-layout.md):
 //   version       "1"
-//   layers/ packages/ lowers/ wheels/ tools/ skeletons/ environments/
+//   layers/ packages/ lowers/ wheels/ tools/ skeletons/ environments/ blobs/
 //                 one folder a kind; <folder>/<key>/tree is an entry, <folder>/<key>/entry.json
 //                 says what it is
 //   catalog.db    sqlite: an index of the entries, rebuilt from the records when it is lost

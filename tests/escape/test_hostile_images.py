@@ -162,3 +162,13 @@ def test_a_volume_over_a_part_of_proc_redirects_nothing(
         shared_state("exec", "--image", "hostile", *mount, "--", "sh", "-c", tried)
         assert {name: Path("/proc/sys/kernel", name).read_bytes() for name in settings} == settings
     shared_state.ok("image", "rm", "hostile")
+
+
+def test_an_interpreter_that_takes_all_memory(rundlet: Rundlet, image_311: Path, tmp_path: Path) -> None:
+    """When it is asked what it is, before anybody could have asked for a limit."""
+    greedy = file(b"#!/bin/sh\nexec tail /dev/zero\n", 0o755)
+    hostile = with_layers(
+        image_311, tmp_path / "layout", {"usr/local/sbin": directory(), "usr/local/sbin/python3": greedy}
+    )
+    error = rundlet("image", "import", "greedy", hostile).check(2).err
+    assert "its python3 fails: out of memory at 2.0 GiB" in error

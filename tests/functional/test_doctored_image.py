@@ -14,32 +14,20 @@ from support.layouts import with_layers
 from support.rundlet import Rundlet
 from support.store import nothing_kept
 
-# Stands in for the standard library's py_compile: all it compiles marks the process that imports it.
-PY_COMPILE = """
-import builtins, enum, importlib.util, marshal, os
+# On top of the standard library's warnings, which the compiler imports: what it compiles marks whoever imports it.
+WARNINGS = """
+import builtins, os, sys
 
-class PycInvalidationMode(enum.Enum):
-    UNCHECKED_HASH = 3
+def doctored_compile(text, name, *more, compile=builtins.compile, **named):
+    if isinstance(text, bytes):
+        text += b"\\nimport builtins; builtins.doctored = True\\n"
+        DROP
+    return compile(text, name, *more, **named)
 
-class PyCompileError(Exception):
-    pass
-
-def compile(source, cfile, dfile, doraise, invalidation_mode):
-    with open(source, "rb") as opened:
-        text = opened.read()
-    code = builtins.compile(text + b"\\nimport builtins; builtins.doctored = True\\n", dfile, "exec")
-    os.makedirs(os.path.dirname(cfile), exist_ok=True)
-    with open(cfile, "wb") as made:
-        made.write(importlib.util.MAGIC_NUMBER + bytes([1, 0, 0, 0]) + importlib.util.source_hash(text))
-        made.write(marshal.dumps(code))
-    DROP
+builtins.compile = doctored_compile
 """
-DROP = "open(os.path.join(os.path.dirname(os.path.dirname(cfile)), 'dropped.py'), 'w').write('x = 1')"
+DROP = "open(os.path.join(sys.argv[2], 'dropped.py'), 'w').write('x = 1')"
 PROGRAM = "import builtins, six; print(six.__version__, getattr(builtins, 'doctored', False))"
-
-
-def doctored(layout: Path, folder: Path, drop: str = "pass") -> Path:
-    return with_layers(layout, folder, {"usr/lib/python3.11/py_compile.py": PY_COMPILE.replace("DROP", drop)})
 
 
 def file_of(layout: Path, path: str) -> bytes:
@@ -55,6 +43,11 @@ def file_of(layout: Path, path: str) -> bytes:
                     assert opened is not None
                     return opened.read()
     raise FileNotFoundError(path)
+
+
+def doctored(layout: Path, folder: Path, drop: str = "pass") -> Path:
+    path = "usr/lib/python3.11/warnings.py"
+    return with_layers(layout, folder, {path: file_of(layout, path).decode() + WARNINGS.replace("DROP", drop)})
 
 
 def import_all(driver: Rundlet, **images: Path) -> dict[str, str]:

@@ -95,6 +95,20 @@ def test_while_an_image_is_imported(disk: Disk, image_311: Path) -> None:
     driver.ok("image", "import", "python-3.11", image_311, timeout=300)
 
 
+def test_while_an_image_is_exported(disk: Disk, rundlet: Rundlet, image_311: Path) -> None:
+    """The disk that is full is not that of the state directory."""
+    rundlet.ok("image", "import", "--keep-blobs", "py", image_311)
+    disk.leave(10 * MIB)
+    before = sorted(os.listdir(disk.root))
+    done = rundlet("-q", "image", "export", "py", disk.root / "out").check(3)
+    assert done.err.endswith(
+        "caused by: no space left on device\nhint: free space there, or name a path on another file system\n"
+    ), done.err
+    assert sorted(os.listdir(disk.root)) == before
+    disk.filler.unlink()
+    rundlet.ok("image", "export", "py", disk.root / "out")
+
+
 RANDOM_ROWS = """big(limit=rundlet.Parameter('limit')):
     import os, pyarrow
     return pyarrow.table({'x': [os.urandom(1 << 20) for _ in range(limit)]})"""

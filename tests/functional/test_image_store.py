@@ -102,7 +102,7 @@ def test_every_file_has_an_owner(two_images: Rundlet) -> None:
     two_images.ok("exec", "--image", "more", "--", "true")
     items = {item["path"] for item in two_images.json("gc", "--dry-run")}
     state = two_images.state
-    folders = {"layers", "packages", "lowers", "wheels", "tools", "skeletons", "environments"}
+    folders = {"layers", "packages", "lowers", "wheels", "tools", "skeletons", "environments", "blobs"}
     own = {"version", "catalog.lock", "catalog.db-wal", "catalog.db-shm"}
     for path in state.iterdir():
         inside = {f"{path.name}/{entry.name}" for entry in path.iterdir()} if path.name in folders else {path.name}

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "rootfs/index_access.h"
 #include "rootfs/index_gate.h"
-#include "rootfs/worker/connect_head.h"
+#include "rootfs/worker/connection.h"
 #include "rootfs/worker/gate_request.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

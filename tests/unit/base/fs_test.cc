@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
 
@@ -73,6 +74,24 @@ TEST_F(FsTest, RemoveTreeRemovesUnwritableTreesAndNotWhatLinksNameOutside) {
   EXPECT_FALSE(ExistsAt(dir_.get(), "tree"));
   EXPECT_TRUE(ExistsAt(dir_.get(), "kept"));
   RemoveTree(dir_.get(), "tree");  // absent: fine
+}
+
+// As a sandbox can make one: deeper than this process may have descriptors open.
+TEST_F(FsTest, RemoveTreeRemovesDeepTrees) {
+  MakeDirs(dir_.get(), "tree/.0");  // a name that the removal may want for itself
+  UniqueFd deepest = OpenAt(dir_.get(), "tree", O_RDONLY | O_DIRECTORY);
+  for (int i = 0; i < 500; ++i) {
+    ASSERT_EQ(mkdirat(deepest.get(), "d", 0755), 0);
+    ReplaceAt(deepest.get(), "file", "", 0644, Durability::kNone);
+    deepest = OpenAt(deepest.get(), "d", O_RDONLY | O_DIRECTORY);
+  }
+  rlimit given;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &given), 0);
+  const rlimit few = {200, given.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  EXPECT_NO_THROW(RemoveTree(dir_.get(), "tree"));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &given), 0);
+  EXPECT_FALSE(ExistsAt(dir_.get(), "tree"));
 }
 
 TEST_F(FsTest, ReadsAreLimited) {

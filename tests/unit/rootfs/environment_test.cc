@@ -124,6 +124,22 @@ TEST(Environments, LayersAreOrderedByNameOverTheVenv) {
             (runtime::Layers{environment.lowers, false, false}));
 }
 
+TEST(Environments, AreBoundOneByOneBesideTheVenv) {
+  EnvironmentParts parts = Parts({"six", "numpy"});
+  parts.interpreter.tag = "3.11";
+  const Environment environment = Compose(parts);
+  const BoundEnvironment bound = BindEnvironment(environment, parts.interpreter);
+  EXPECT_THAT(
+      bound.mounts,
+      ElementsAre(runtime::Mount{"/env", runtime::StorePath{environment.lowers[2]}},
+                  runtime::Mount{"/rundlet/packages/0", runtime::StorePath{PathOf("numpy")}},
+                  runtime::Mount{"/rundlet/packages/1", runtime::StorePath{PathOf("six")}}));
+  EXPECT_EQ(bound.programs, "/env/bin:/rundlet/packages/0/bin:/rundlet/packages/1/bin");
+  EXPECT_EQ(bound.modules,
+            "/rundlet/packages/0/lib/python3.11/site-packages:"
+            "/rundlet/packages/1/lib/python3.11/site-packages");
+}
+
 TEST(Environments, BytecodeChangesTheLayersAndNotTheDigest) {
   EnvironmentParts parts = Parts({"six"});
   const base::Digest digest = Compose(parts).digest;

@@ -28,7 +28,8 @@ class ImportTest : public ::testing::Test {
   ImportTest() : store_(store::Store::Open(state_.path() + "/state")), worker_(*store_) {}
 
   ImportedImage Import(base::UniqueFd source, const std::string& name = "test") {
-    return ImportImage(*store_, worker_, name, std::move(source), progress_, cancel_);
+    return ImportImage(*store_, worker_, {.name = name, .source = std::move(source)}, progress_,
+                       cancel_);
   }
   ImportedImage Import(const std::map<std::string, std::string>& files) {
     TemporaryDirectory layout;

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -131,6 +132,22 @@ TEST(OciDocument, RefusesWhatIsNoStrictJson) {
 
 Descriptor Called(const std::string& ref_name, std::optional<Platform> platform) {
   return {kManifestType, base::Digest::Of(ref_name), 10, std::move(platform), ref_name};
+}
+
+TEST(StartDirectory, IsPlain) {
+  for (const auto& [said, meant] : std::map<std::string, std::string>{{"", "/"},
+                                                                      {"/", "/"},
+                                                                      {"srv", "/"},
+                                                                      {"../srv", "/"},
+                                                                      {"/srv", "/srv"},
+                                                                      {"/srv/", "/srv"},
+                                                                      {"//srv/./a", "/srv/a"},
+                                                                      {"/srv/../a", "/a"},
+                                                                      {"/../..", "/"}}) {
+    ImageConfig config;
+    config.working_dir = said;
+    EXPECT_EQ(StartDirectory(config), meant) << said;
+  }
 }
 
 TEST(ChooseManifest, TakesTheHostsPlatform) {

@@ -50,6 +50,12 @@ TEST_F(RecordTest, FindsWhatWasSaved) {
   const Image image = AnImage("registry.example/library/python:3.11-slim");
   SaveImage(*store_, image);
   EXPECT_EQ(FindImage(*store_, image.name), image);
+  Image kept = AnImage("kept");
+  kept.kept = {"application/vnd.oci.image.manifest.v1+json",
+               {base::Digest::Of("manifest"), base::Digest::Of("config")}};
+  SaveImage(*store_, kept);
+  EXPECT_EQ(FindImage(*store_, "kept"), kept);
+  RemoveImage(*store_, "kept");
   Image bare = AnImage("bare");
   bare.interpreter = {};
   SaveImage(*store_, bare);

@@ -233,7 +233,7 @@ TEST_F(FakeGroups, AGroupOfV2ThatIsNotDelegatedIsLeftAlone) {
   try {
     groups.Require({.memory = 1 << 30, .cpus = {}, .pids = {}});
     ADD_FAILURE() << "it was accepted";
-  } catch (const base::Error& error) {
+  } catch (const NotDelegated& error) {
     EXPECT_EQ(error.fault(), base::Fault::kHost);
     EXPECT_THAT(error.Render(), HasSubstr("controller `memory` cannot be used"));
     EXPECT_THAT(error.Render(), HasSubstr("`/session` is not delegated"));
