@@ -32,7 +32,8 @@ runtime::Feature SpaceOf(const engine::Engine& engine, int state) {
 // What is told of limits is what a command that asks for one would find.
 void BeWhereLimitsAre() {
   try {
-    runtime::EngineGroups(runtime::HierarchiesOfThisProcess()).Require({.memory = {}, .cpus = {}, .pids = 1});
+    runtime::EngineGroups(runtime::HierarchiesOfThisProcess())
+        .Require({.memory = {}, .cpus = {}, .pids = 1});
   } catch (const base::Error& error) {
     RetryInOwnScope(error);
   }
