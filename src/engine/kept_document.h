@@ -1,6 +1,6 @@
 // A document kept below cache/ under the digest of what it was made from. Losing it costs work
-// only: it is not synced, and counts as absent when a power cut left a part of it. gc takes what was
-// not used for long.
+// only: it is not synced, and counts as absent when a power cut left a part of it. gc takes what
+// was not used for long.
 #pragma once
 
 #include <optional>
