@@ -210,7 +210,7 @@ void Launcher::StartProcess(const IdRange& ids) {
 void Launcher::SendSetup() {
   std::vector<GroupKind> kinds;
   std::vector<int> directories;
-  for (const GroupDirectory& directory : Groups()->directories()) {
+  for (const GroupDirectory& directory : Groups().directories()) {
     kinds.push_back(directory.kind);
     directories.push_back(directory.dir.get());
   }
@@ -226,19 +226,33 @@ void Launcher::SendSetup() {
 }
 
 // With the lock held.
-const std::shared_ptr<EngineGroups>& Launcher::Groups() {
-  if (groups_ == nullptr) groups_ = std::make_shared<EngineGroups>(HierarchiesOfThisProcess());
-  return groups_;
+EngineGroups& Launcher::Groups() {
+  if (groups_ == nullptr) {
+    groups_ = std::make_shared<EngineGroups>(use_ == GroupUse::kAll ? HierarchiesOfThisProcess()
+                                                                    : std::vector<Hierarchy>());
+  }
+  return *groups_;
 }
 
-void Launcher::Prepare(const IdRange& ids) {
+// With the lock held. A launcher without groups is replaced by one that has them.
+EngineGroups& Launcher::GroupsFor(const Limits& limits) {
+  if (use_ == GroupUse::kLimited && limits != Limits{}) {
+    use_ = GroupUse::kAll;
+    groups_.reset();
+    socket_.reset();
+  }
+  return Groups();
+}
+
+void Launcher::Prepare(const IdRange& ids, GroupUse use) {
   const std::lock_guard lock(mutex_);
+  use_ = use;
   EnsureProcess(ids);
 }
 
 void Launcher::Require(const Limits& limits) {
   const std::lock_guard lock(mutex_);
-  Groups()->Require(limits);
+  GroupsFor(limits).Require(limits);
 }
 
 // A launcher that died between two requests has seen nothing of the next: it is replaced unnoticed.
@@ -290,7 +304,7 @@ Sandbox Launcher::Start(const SandboxRequest& request) {
   LaunchReply reply{};
   {
     const std::lock_guard lock(mutex_);
-    Groups()->Require(spec.limits);
+    GroupsFor(spec.limits).Require(spec.limits);
     EnsureProcess(spec.ids);
     if (!SendWithDescriptors(socket_.get(), &header, sizeof header, descriptors) ||
         !ReceiveReply(socket_.get(), &reply, &sandbox.pidfd_, &sandbox.listener_)) {

@@ -97,6 +97,13 @@ class Sandbox {
   bool collected_ = false;
 };
 
+// Which sandboxes have control groups. On v1 those of a process that starts one sandbox take longer
+// than all else that it does.
+enum class GroupUse {
+  kAll,      // what each used can be told
+  kLimited,  // until there is the first with a limit that needs one
+};
+
 class Launcher {
  public:
   // `program` is the path of rundlet-launcher; `state_dir` a descriptor of the state directory
@@ -105,8 +112,8 @@ class Launcher {
   ~Launcher();
 
   // Starts the launcher's process, which then gets ready for a sandbox with these ids while the
-  // caller does something else. Without it the first Start does so.
-  void Prepare(const IdRange& ids);
+  // caller does something else. Without it the first Start does so, with groups for all.
+  void Prepare(const IdRange& ids, GroupUse use);
 
   // Starts a sandbox and returns when its program runs. Throws base::Error that names the stage.
   Sandbox Start(const SandboxRequest& request);
@@ -116,7 +123,8 @@ class Launcher {
   void Require(const Limits& limits);
 
  private:
-  const std::shared_ptr<EngineGroups>& Groups();
+  EngineGroups& Groups();
+  EngineGroups& GroupsFor(const Limits& limits);
   void StartProcess(const IdRange& ids);
   void EnsureProcess(const IdRange& ids);
   void SendSetup();
@@ -124,6 +132,7 @@ class Launcher {
   const std::string program_;
   base::UniqueFd state_dir_;
   std::mutex mutex_;  // one request at a time on the socket
+  GroupUse use_ = GroupUse::kAll;
   std::shared_ptr<EngineGroups> groups_;
   base::UniqueFd socket_;
   base::Child process_;

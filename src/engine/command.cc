@@ -88,6 +88,12 @@ void MakeEnvironmentWritable(runtime::SandboxSpec& spec) {
   spec.gid = 0;
 }
 
+runtime::GroupUse GroupsOf(const WantedLimits& limits) {
+  const bool limited =
+      limits.memory.has_value() || limits.cpus.has_value() || limits.pids.has_value();
+  return limited ? runtime::GroupUse::kAll : runtime::GroupUse::kLimited;
+}
+
 std::string ScriptInside(const Script& script) { return "/rundlet/script/" + script.name; }
 
 std::string PythonOf(const ReadyEnvironment& ready, const rootfs::Image& image) {
@@ -99,7 +105,7 @@ std::string PythonOf(const ReadyEnvironment& ready, const rootfs::Image& image) 
 Command PrepareCommand(Engine& engine, CommandRequest request, EventBus& events,
                        const base::CancelToken* cancel) {
   CheckRequest(request);
-  engine.launcher().Prepare(engine.config().ids);
+  engine.launcher().Prepare(engine.config().ids, GroupsOf(request.limits));
   CheckLimits(engine, request.limits, "this command");
   rootfs::ScriptMetadata metadata;
   if (request.script.has_value()) {

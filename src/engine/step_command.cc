@@ -168,7 +168,7 @@ Command MakeCommand(Engine& engine, const StepSandbox& step, StepSurroundings ar
 Command PrepareStep(Engine& engine, const Project& project, const PlanRequest& request,
                     const std::string& name, std::vector<std::string> command, EventBus& events,
                     const base::CancelToken* cancel) {
-  engine.launcher().Prepare(engine.config().ids);
+  engine.launcher().Prepare(engine.config().ids, runtime::GroupUse::kAll);
   const PlannedProject planned = PlanProject(engine, project, request, events, cancel);
   const StepSandbox step = SandboxOf(planned, NamedStep(planned.plan, name));
   StepSurroundings around;
@@ -183,7 +183,7 @@ Command PrepareStep(Engine& engine, const Project& project, const PlanRequest& r
 Command PrepareStepOfRun(Engine& engine, const std::string& id, const std::string& name,
                          std::vector<std::string> command, EventBus& events,
                          const base::CancelToken* cancel) {
-  engine.launcher().Prepare(engine.config().ids);
+  engine.launcher().Prepare(engine.config().ids, runtime::GroupUse::kAll);
   const RunRecord run = FindRun(engine.store(), id);
   const StepSandbox step = RecordedSandbox(engine.store(), run, name);
   StepSurroundings around = {.project = fmt::format("runs/{}/project", run.id), .inputs = {}};

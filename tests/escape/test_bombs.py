@@ -136,7 +136,7 @@ def launcher_of(pid: int) -> int:
 
 
 def test_nothing_survives_a_killed_engine(shared_state: Rundlet) -> None:
-    with shared_state.start("exec", *IMAGE, "--", "python3", "-c", SCATTER) as process:
+    with shared_state.start("exec", *IMAGE, "--pids", "1000", "--", "python3", "-c", SCATTER) as process:
         assert read_line(process) == "ready\n"
         assert leaks.cgroups()
         process.kill()

@@ -38,7 +38,7 @@ OF_THE_SANDBOX = [
     "giving up privileges",
     "entering the working directory",
 ]
-COMMAND = ("exec", "--image", "python-3.11", "--", "sh", "-c", "echo started; cat; echo done")
+COMMAND = ("exec", "--image", "python-3.11", "--pids", "100", "--", "sh", "-c", "echo started; cat; echo done")
 
 
 class Fifo:
