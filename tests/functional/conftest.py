@@ -49,7 +49,7 @@ def own_mount_namespace() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):  # one of several, by pytest-xdist
         own_mount_namespace()
-        apart.enter_context(own_groups())
+    apart.enter_context(own_groups())
     config.addinivalue_line("markers", "index: needs the real package index; not in the default run")
     config.addinivalue_line("markers", "soak: runs for minutes; not in the default run")
 
