@@ -124,11 +124,11 @@ class Rundlet:
         return self.ok("-o", "json", *args, **more).json
 
     def sweep_groups(self, *image: Argument) -> None:
-        """Removes the control groups of a killed engine: the next one does, once their processes have ended."""
+        """Removes the control groups of a killed engine: the next that has some does, once their processes have ended."""
         deadline = time.monotonic() + 30
         while left := leaks.cgroups():
             assert time.monotonic() < deadline, left
-            self.ok("exec", *image, "--", "true")
+            self.ok("exec", *image, "--pids", "100", "--", "true")
 
     @contextlib.contextmanager
     def start(self, *args: Argument, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
