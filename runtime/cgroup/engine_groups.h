@@ -2,9 +2,9 @@
 // that what limits the engine limits its sandboxes too. The launcher makes one group a sandbox in
 // it.
 //
-// Each directory is locked (flock) while its engine and launcher live. Whoever makes some next removes
-// those that nobody locks: what a kill -9 left. Thread safety: everything may be called from
-// several threads.
+// Each directory is locked (flock) while its engine and launcher live. Whoever makes some next
+// removes those that nobody locks: what a kill -9 left. Thread safety: everything may be called
+// from several threads.
 #pragma once
 
 #include <cstdint>

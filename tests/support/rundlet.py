@@ -124,7 +124,7 @@ class Rundlet:
         return self.ok("-o", "json", *args, **more).json
 
     def sweep_groups(self, *image: Argument) -> None:
-        """Removes the control groups of a killed engine: the next that has some does, once their processes have ended."""
+        """Removes the control groups of a killed engine: the next with some does, once their processes have ended."""
         deadline = time.monotonic() + 30
         while left := leaks.cgroups():
             assert time.monotonic() < deadline, left
