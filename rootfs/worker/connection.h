@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kHeadTime = std::chrono::seconds(10);
 constexpr auto kSendTime = std::chrono::seconds(60);
-constexpr size_t kMaxHead = 8 * 1024;
+constexpr size_t kMaxHead = size_t{8} * 1024;
 
 // Ends a connection; with an answer when there is a status.
 struct Refusal {

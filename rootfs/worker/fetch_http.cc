@@ -231,7 +231,7 @@ class Transfer {
 
   bool Refused(std::string cause) { return Fail({std::move(cause), false, false}); }
 
-  bool Fail(HttpFailure failure) {
+  bool Fail(const HttpFailure& failure) {
     request_.target->Failed(failure);
     return false;
   }

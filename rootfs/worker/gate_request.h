@@ -8,7 +8,7 @@
 
 namespace rundlet::rootfs::worker {
 
-constexpr size_t kMaxGateHead = 16 * 1024;
+constexpr size_t kMaxGateHead = size_t{16} * 1024;
 
 struct GateRequest {
   int status = 200;  // to answer with, when it is not to be served

@@ -28,7 +28,7 @@ namespace {
 constexpr size_t kMostFiles = 200'000;  // that pages named
 constexpr ptrdiff_t kMostPages = 16;    // fetched and read at once
 constexpr uint64_t kMetadataLimit = uint64_t{16} << 20;
-constexpr size_t kHeldBack = 256 * 1024;  // of a file, until all of it is known to be right
+constexpr size_t kHeldBack = size_t{256} * 1024;  // of a file, until all of it is known to be right
 constexpr size_t kMaxReason = 300;
 
 struct MirroredFile {

@@ -32,7 +32,7 @@ using base::UniqueFd;
 
 constexpr auto kConnectTime = std::chrono::seconds(20);
 constexpr int kIdleMilliseconds = 600'000;
-constexpr size_t kBuffer = 64 * 1024;
+constexpr size_t kBuffer = size_t{64} * 1024;
 // "unrecognized_name", fatal: what a TLS library says of a server that does not know the name.
 constexpr std::array<char, 7> kWrongName = {0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70};
 
