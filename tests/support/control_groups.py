@@ -38,6 +38,13 @@ def of_this_process() -> list[Path]:
     return found
 
 
+def _remove_ended(group: Path) -> None:
+    """Those that runners left: a process that was just ending keeps its group."""
+    for left in group.glob("tests-*/"):
+        with contextlib.suppress(OSError):
+            left.rmdir()
+
+
 @contextlib.contextmanager
 def own_groups() -> Iterator[None]:
     """This process and what it starts are in groups of their own meanwhile."""
@@ -45,10 +52,11 @@ def own_groups() -> Iterator[None]:
     name = f"tests-{os.getpid()}"
     try:
         for group in before:
+            _remove_ended(group)
             (group / name).mkdir()
             (group / name / "cgroup.procs").write_text(str(os.getpid()))
         yield
     finally:
         for group in before:
             (group / "cgroup.procs").write_text(str(os.getpid()))
-            (group / name).rmdir()
+            _remove_ended(group)
