@@ -41,8 +41,9 @@ def of_this_process() -> list[Path]:
 def _remove_ended(group: Path) -> None:
     """Those that runners left: a process that was just ending keeps its group."""
     for left in group.glob("tests-*/"):
-        with contextlib.suppress(OSError):
-            left.rmdir()
+        if not Path("/proc", left.name.partition("-")[2]).exists():
+            with contextlib.suppress(OSError):
+                left.rmdir()
 
 
 @contextlib.contextmanager
@@ -53,10 +54,11 @@ def own_groups() -> Iterator[None]:
     try:
         for group in before:
             _remove_ended(group)
-            (group / name).mkdir()
+            (group / name).mkdir(exist_ok=True)
             (group / name / "cgroup.procs").write_text(str(os.getpid()))
         yield
     finally:
         for group in before:
             (group / "cgroup.procs").write_text(str(os.getpid()))
-            _remove_ended(group)
+            with contextlib.suppress(OSError):
+                (group / name).rmdir()
