@@ -256,7 +256,8 @@ def test_two_processes_install_once(own: Rundlet, index: PackageIndex) -> None:
         results = [process.communicate(timeout=90) for process in (first, second)]
         assert [first.returncode, second.returncode] == [0, 0], results
     assert index.count(path) == 1
-    assert sum(b"another run is at it" in err for _, err in results) == 1
+    # Both may have: the wheel is made by one, what is made of it by the other.
+    assert any(b"another run is at it" in err for _, err in results)
     assert len([row for row in own.json("package", "ls") if row["name"] == "contended"]) == 1
     verified(own)
 
