@@ -95,30 +95,27 @@ std::string LowerKey(std::string_view package_key, const Interpreter& interprete
   return hash.Finish().hex();
 }
 
-CompileCommand MakeCompileCommand(const store::EntryInfo& package, const Interpreter& interpreter,
+CompileCommand MakeCompileCommand(const std::string& package_tree, const Interpreter& interpreter,
                                   const store::Staging& staging) {
   if (fchmod(staging.tree(), 0777) < 0)
     base::ThrowErrno("opening a staging directory to its sandbox");
   const std::string site = fmt::format("/lib/python{}/site-packages", interpreter.tag);
   CompileCommand command;
-  command.mounts = {
-      {"/env", runtime::StorePath{store::Store::PathOf(package.kind, package.key), false, false}},
-      {"/out", runtime::StorePath{staging.tree_path(), true, true}}};
+  command.mounts = {{"/env", runtime::StorePath{package_tree, false, false}},
+                    {"/out", runtime::StorePath{staging.tree_path(), true, true}}};
   command.argv = {interpreter.executable, "-I",          "-S",         "-",
                   "/env" + site,          "/out" + site, "/env" + site};
   command.input = kCompileProgram;
   return command;
 }
 
-store::EntryInfo CommitLower(store::Store& store, const store::EntryInfo& package,
+store::NewEntry PrepareLower(int package_tree, const store::EntryInfo& package,
                              const Interpreter& interpreter, store::Staging staging) {
   // Before anything else: from here on only we can write there.
   store::Normalise(staging.tree());
-  const std::vector<PackageFile> files = ReadPackageFiles(store, package);
+  const std::vector<PackageFile> files = ReadPackageFiles(package_tree, package);
   CheckBytecode(staging.tree(), files, CacheTag(interpreter));
-  const base::UniqueFd package_tree = base::OpenAt(
-      store.dir(), store::Store::PathOf(package.kind, package.key), O_PATH | O_DIRECTORY);
-  LinkPackage(package_tree.get(), staging.tree(), files);
+  LinkPackage(package_tree, staging.tree(), files);
   store::Normalise(staging.tree());
   const store::Manifest manifest = store::ManifestOf(staging.tree());
   store::EntryInfo info;
@@ -129,8 +126,7 @@ store::EntryInfo CommitLower(store::Store& store, const store::EntryInfo& packag
   info.output = manifest.digest();
   info.bytes = manifest.bytes;
   info.files = manifest.files;
-  store.Commit(std::move(staging), info);
-  return info;
+  return {std::move(staging), std::move(info)};
 }
 
 std::string CacheTag(const Interpreter& interpreter) {

@@ -226,20 +226,6 @@ store::NewEntry PreparePackage(store::Store& store, WorkerClient& workers,
   }
 }
 
-store::EntryInfo InstallPackage(store::Store& store, WorkerClient& workers,
-                                const Distribution& distribution, const std::string& python_tag,
-                                const base::CancelToken* cancel,
-                                const store::WaitCallback& on_wait) {
-  const std::string key = PackageKey(distribution, python_tag);
-  if (auto there = store.Find(store::Kind::kPackage, key)) return *there;
-  const store::Lease lease = store.Make(store::Kind::kPackage, key, cancel, on_wait);
-  if (auto there = store.Find(store::Kind::kPackage, key)) return *there;
-  store::NewEntry entry = PreparePackage(store, workers, distribution, python_tag, cancel);
-  store::EntryInfo info = entry.info;
-  store.Commit(std::move(entry.staging), std::move(entry.info));
-  return info;
-}
-
 PackageMeta ReadPackageMeta(const store::EntryInfo& package) {
   try {
     const nlohmann::json meta = nlohmann::json::parse(package.meta);
@@ -257,13 +243,12 @@ PackageMeta ReadPackageMeta(const store::EntryInfo& package) {
   }
 }
 
-std::vector<PackageFile> ReadPackageFiles(store::Store& store, const store::EntryInfo& package) {
+std::vector<PackageFile> ReadPackageFiles(int tree, const store::EntryInfo& package) {
   const PackageMeta meta = ReadPackageMeta(package);
   const WheelLayout layout{meta.dist_info, "", meta.name, meta.python_tag};
-  const std::string path = store::Store::PathOf(package.kind, package.key) + "/" +
-                           layout.SitePackages() + "/" + layout.dist_info + "/RECORD";
+  const std::string path = layout.SitePackages() + "/" + layout.dist_info + "/RECORD";
   std::vector<PackageFile> files;
-  for (RecordRow& row : ParseRecord(base::ReadAt(store.dir(), path, kRecordLimit))) {
+  for (RecordRow& row : ParseRecord(base::ReadAt(tree, path, kRecordLimit))) {
     files.push_back({PathOfRecord(layout, row.path), row.sha256, row.size.value_or(0)});
   }
   std::sort(files.begin(), files.end(),

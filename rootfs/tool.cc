@@ -96,7 +96,7 @@ store::EntryInfo EnsureUv(store::Store& store, WorkerClient& workers, const std:
   if (auto there = store.Find(store::Kind::kTool, key)) return *there;
   const Distribution uv = FindUv(workers, index, digest, network, cancel);
   const store::Lease wheel_lease = store.Use(store::Kind::kWheel, digest.hex());
-  FetchWheels(store, workers, {uv}, network, {}, cancel);
+  FetchWheel(store, workers, uv, network, cancel);
   store::NewEntry entry = PreparePackage(store, workers, uv, kPythonTag, cancel);
   entry.info.kind = store::Kind::kTool;
   entry.info.key = key;

@@ -74,12 +74,13 @@ TaskRunner::TaskRunner(Engine& engine, const PlannedProject& planned, Run& run, 
       run_(run),
       events_(events),
       cancel_(cancel),
+      fetcher_(engine, events, cancel),
       keeper_(engine, run),
       tables_(planned.plan) {}
 
 void TaskRunner::RunPackageTask(const Task& task) {
   const rootfs::Distribution& distribution = DistributionOf(task);
-  if (task.kind == TaskKind::kFetch) return FetchOne(engine_, distribution, events_, cancel_);
+  if (task.kind == TaskKind::kFetch) return fetcher_.Fetch(distribution);
   InstallOne(engine_, planned_.images.at(task.image), distribution, events_, cancel_);
 }
 
