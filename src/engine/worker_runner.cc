@@ -44,6 +44,8 @@ Error ErrorFromWorker(const json& document) {
   return error;
 }
 
+bool UsesNetwork(const rootfs::WorkerJob& job) { return job.network == runtime::Network::kHost; }
+
 // Collects the worker's lines: progress is passed on, the last word is kept.
 class Conversation {
  public:
@@ -99,20 +101,27 @@ class Conversation {
 
 }  // namespace
 
-WorkerRunner::WorkerRunner(const Config& config, const std::string& program,
+WorkerRunner::WorkerRunner(const Config& config, const Installation& parts,
                            runtime::Launcher& launcher)
-    : config_(config), program_(base::OpenHostPath(program, O_PATH)), launcher_(launcher) {}
+    : config_(config),
+      worker_(base::OpenHostPath(parts.worker, O_PATH)),
+      fetcher_(base::OpenHostPath(parts.fetcher, O_PATH)),
+      launcher_(launcher) {}
+
+int WorkerRunner::ProgramFor(const rootfs::WorkerJob& job) const {
+  return (UsesNetwork(job) ? fetcher_ : worker_).get();
+}
 
 runtime::CheckedSpec WorkerRunner::SpecFor(const rootfs::WorkerJob& job,
                                            HandedMounts& handed) const {
-  if (job.network == runtime::Network::kHost) RequireNetwork(config_, "downloading");
+  if (UsesNetwork(job)) RequireNetwork(config_, "downloading");
   runtime::SandboxSpec spec;
   spec.hostname = "worker";
   spec.mounts.mounts = WorkerRoot(handed);
-  if (job.network == runtime::Network::kHost) AddNetworkFiles(handed, config_);
+  if (UsesNetwork(job)) AddNetworkFiles(handed, config_);
   for (const runtime::Mount& mount : handed.mounts) spec.mounts.mounts.push_back(mount);
   for (const runtime::Mount& mount : job.mounts) spec.mounts.mounts.push_back(mount);
-  spec.argv = {"rundlet-worker", job.command};
+  spec.argv = {UsesNetwork(job) ? "rundlet-fetcher" : "rundlet-worker", job.command};
   spec.environment = {{"LANG", "C.UTF-8"}, {"PATH", "/usr/bin"}};
   spec.ids = config_.ids;
   // Root of its own user namespace only: what it creates in an id-shifted staging directory belongs
@@ -136,7 +145,7 @@ runtime::Sandbox WorkerRunner::Start(const rootfs::WorkerJob& job) {
                           .standard_error = null.get(),
                           .files = job.files,
                           .mounts = handed.numbers(),
-                          .program = program_.get()});
+                          .program = ProgramFor(job)});
 }
 
 std::string WorkerRunner::Run(const rootfs::WorkerJob& job,
@@ -156,7 +165,7 @@ std::string WorkerRunner::Run(const rootfs::WorkerJob& job,
                                                 .standard_input = request.get(),
                                                 .files = job.files,
                                                 .mounts = handed.numbers(),
-                                                .program = program_.get()},
+                                                .program = ProgramFor(job)},
                                                sinks, cancel);
   return conversation.Finish(outcome, errors.text());
 }

@@ -110,7 +110,8 @@ class Weakened:
             made.mkdir(parents=True)
         shutil.copy2(program(), folder / "bin/rundlet")
         shutil.copy2(WEAK, libexec / "rundlet-launcher")
-        shutil.copy2(program("rundlet-worker"), libexec / "rundlet-worker")
+        for name in ("rundlet-worker", "rundlet-fetcher"):
+            shutil.copy2(program(name), libexec / name)
         (folder / "share/rundlet/python").symlink_to(ROOT / "python")
         self.list = libexec / "rundlet-launcher.weak"
         self.sound = Rundlet(folder / "state")
@@ -243,7 +244,7 @@ def test_what_is_installed_cannot_be_weakened() -> None:
     """The hooks are in the tests' launcher, and in nothing else; and that is not installed."""
     marks = [b".weak", b"leaving out `", b"stop at "]
     assert all(mark in WEAK.read_bytes() for mark in marks)
-    for name in ("rundlet", "rundlet-launcher", "rundlet-worker"):
+    for name in ("rundlet", "rundlet-launcher", "rundlet-worker", "rundlet-fetcher"):
         assert not any(mark in program(name).read_bytes() for mark in marks), name
     installed = json.loads((build_directory() / "meson-info/intro-installed.json").read_text())
     assert any(path.endswith("/rundlet-launcher") for path in installed)

@@ -45,7 +45,8 @@ def worker_of(driver: Rundlet, command: str) -> Callable[[], bool]:
 
     def is_one(pid: int) -> bool:
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes() == f"rundlet-worker\0{command}\0".encode()
+            program, _, rest = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")
+            return program in (b"rundlet-worker", b"rundlet-fetcher") and rest == f"{command}\0".encode()
         except OSError:
             return False
 

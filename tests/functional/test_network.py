@@ -213,7 +213,7 @@ def test_the_proxy_ends_with_the_command(served: Served, shared_state: Rundlet) 
         assert process.stdout.readline() == b"asleep\n"
         ours = [one.pid for one in processes([shared_state.state])]
         lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in ours]
-        assert b"rundlet-worker\0proxy\0" in lines
+        assert b"rundlet-fetcher\0proxy\0" in lines
         os.kill(process.pid, signal.SIGKILL)
     shared_state.sweep_groups(*IMAGE)
 

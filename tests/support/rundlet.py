@@ -25,7 +25,12 @@ def build_directory() -> Path:
 
 
 def program(name: str = "rundlet") -> Path:
-    folders = {"rundlet-launcher": "runtime", "rundlet-worker": "rootfs", "rundletd": "src/daemon"}
+    folders = {
+        "rundlet-launcher": "runtime",
+        "rundlet-worker": "rootfs",
+        "rundlet-fetcher": "rootfs",
+        "rundletd": "src/daemon",
+    }
     return build_directory() / folders.get(name, "src/cli") / name
 
 
