@@ -44,7 +44,11 @@ void CompileLower(Engine& engine, const rootfs::Image& image, const store::Entry
   LimitForeignCode(engine, spec);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
   const base::UniqueFd input = base::MemoryFile("compile", command.input);
-  RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = input.get()}, {}, cancel);
+  const CapturedOutcome outcome =
+      RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = input.get()},
+                  {.timeout = ForeignTime(engine)}, cancel);
+  RequireInTime(engine, outcome,
+                fmt::format("compiling `{}` in image `{}`", package.name, image.name));
   rootfs::CommitLower(engine.store(), package, image.interpreter, std::move(staging));
 }
 

@@ -160,12 +160,14 @@ UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Resolve
   };
   const IndexGate gate(engine, *inputs.indexes);
   std::optional<runtime::Sandbox> serving;
-  const runtime::Outcome outcome = RunCaptured(
+  const CapturedOutcome outcome = RunCaptured(
       engine.launcher(), {.spec = &checked, .standard_input = input.get()},
       {.standard_output = keep,
        .standard_error = [&](std::string_view line) { errors.AddLine(line); },
-       .started = [&](runtime::Sandbox& running) { serving.emplace(gate.Serve(running)); }},
+       .started = [&](runtime::Sandbox& running) { serving.emplace(gate.Serve(running)); },
+       .timeout = ForeignTime(engine)},
       cancel);
+  RequireInTime(engine, outcome, fmt::format("running uv in image `{}`", image.name));
   const bool succeeded = outcome.end == runtime::Outcome::End::kExited && outcome.code == 0;
   return {succeeded, rootfs::WithoutGate(output, gate.addresses()),
           rootfs::WithoutGate(errors.text(), gate.addresses()), gate.Failure()};
