@@ -22,15 +22,19 @@ enum class Wall : uint32_t {
   kLog,            // what a step prints is kept up to a limit
   kForeignMemory,  // an image's Python has a limit of its own
   kForeignTime,    // in time as well
+  kUvCache,        // what it may leave in uv's cache has an end
   kBytecode,       // what it compiles is bytecode of the package, and nothing else
+  kStateOwner,     // the state directory is nobody else's
   // The workers'
   kWorkerMemory,    // each limits itself
   kInnerAddresses,  // nobody is led to one
   kAllowedHosts,    // a proxy reaches those of its sandbox
   kServerName,      // by the name that a TLS client's hello says
+  kLoginOrigin,     // credentials go to the index they are for
   kMirroredBytes,   // a file of the mirror is what its page said
   kModes,           // a layer's files have no setuid bits
   kRatio,           // a layer is not many times its size
+  kWheelRatio,      // nor is a wheel
   kRecord,          // a wheel's files are what its RECORD says
   kCount,
 };

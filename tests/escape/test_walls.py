@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import signal
 import stat
@@ -25,7 +26,9 @@ from escape.test_left_behind import step as printing
 from escape.test_parser_bombs import PAGE
 from escape.weakened_programs import Installation, patched
 from functional.conftest import ROOT, import_image
-from functional.test_doctored_image import doctored
+from functional.test_credentials import CREDENTIALS, netrc, use
+from functional.test_credentials import HOST as CLOSED
+from functional.test_doctored_image import doctored, file_of
 from functional.test_network import HOST, HOSTS, Served
 from functional.test_package_mirror import run as ask_mirror
 
@@ -198,6 +201,32 @@ def test_a_greedy_interpreter(weak: Weak, shared_state: Rundlet, image_311: Path
     shared_state.ok("image", "rm", "greedy")
 
 
+# While uv asks it.
+FILL = """
+with open("/proc/self/cmdline") as _line:
+    if "get_interpreter_info" in _line.read():
+        import os
+        with open("/out/greedy", "wb") as _file:
+            os.posix_fallocate(_file.fileno(), 0, 1200 << 20)
+"""
+
+
+def test_a_resolver_that_fills_its_cache(weak: Weak, warm: Rundlet, image_311: Path, tmp_path: Path) -> None:
+    library = "usr/lib/python3.11/json/__init__.py"
+    changed = {library: file_of(image_311, library).decode() + FILL}
+    warm.ok("image", "import", "greedy", with_layers(image_311, tmp_path / "layout", changed))
+
+    def tried(driver: Rundlet) -> bool:
+        driver.ok("exec", "--image", "greedy", "--upgrade", "--with", "tiny", "--", "true")
+        found = list(driver.state.glob("cache/uv/*/greedy"))
+        for path in found:
+            path.unlink()
+        return bool(found)
+
+    Attack(weak, warm, tried).is_held_by("uv's cache")
+    warm.ok("image", "rm", "greedy")
+
+
 # While it compiles a package.
 DROP = "if len(sys.argv) == 4: open(os.path.join(sys.argv[2], 'dropped.py'), 'w').write('x = 1')"
 
@@ -299,3 +328,42 @@ def test_a_wheel_with_other_files(weak: Weak, warm: Rundlet, index: PackageIndex
         return driver("exec", *IMAGE, "--with", "faulty", "--", "python3", "-m", "faulty").out == "1\n"
 
     Attack(weak, warm, tried).is_held_by("record")
+
+
+def test_a_wheel_of_nothing(weak: Weak, warm: Rundlet, index: PackageIndex) -> None:
+    index.add(Wheel("zeros", files={"zeros.bin": bytes(80 * MIB)}))
+
+    def tried(driver: Rundlet) -> bool:
+        done = driver("exec", *IMAGE, "--with", "zeros", "--", "true")
+        assert done.code == 0 or "it would grow from" in done.err, str(done)
+        return done.code == 0
+
+    Attack(weak, warm, tried).is_held_by("wheel's ratio")
+
+
+def test_credentials_for_another_host(weak: Weak, warm: Rundlet, tmp_path: Path) -> None:
+    """A page names another host's file. Each time another one: what is there is not fetched again."""
+    names = {CLOSED: ["127.0.0.1"], "elsewhere.test": ["127.0.0.1"]}
+    settings = {"RUNDLET_PRIVATE_HOSTS": ",".join(names), "NETRC": netrc(tmp_path)}
+
+    def tried(driver: Rundlet) -> bool:
+        binary = with_hosts(driver.binary, tmp_path, names)
+        reader = Rundlet(driver.state, environment={**driver.environment, **settings}, binary=binary)
+        with PackageIndex(credentials=CREDENTIALS, host=CLOSED) as closed, PackageIndex(host="elsewhere.test") as other:
+            wheel = module("inner-one", content=f"word = {next(numbers)}\n")
+            closed.add(wheel, listed_url=f"{other.base}{other.add(wheel)}")
+            use(reader, closed, "--upgrade").check(0)
+            assert other.requests
+            return any("Authorization" in one.headers for one in other.requests)
+
+    Attack(weak, warm, tried).is_held_by("login's origin")
+
+
+def test_a_state_directory_of_somebody_else(weak: Weak, rundlet: Rundlet) -> None:
+    rundlet.ok("image", "ls")
+    os.chown(rundlet.state, 65534, 65534)
+
+    def tried(driver: Rundlet) -> bool:
+        return driver("image", "ls").code == 0
+
+    Attack(weak, rundlet, tried).is_held_by("state's owner")

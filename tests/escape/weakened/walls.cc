@@ -34,8 +34,12 @@ std::string_view NameOf(Wall wall) {
       return "foreign memory";
     case Wall::kForeignTime:
       return "foreign time";
+    case Wall::kUvCache:
+      return "uv's cache";
     case Wall::kBytecode:
       return "bytecode";
+    case Wall::kStateOwner:
+      return "state's owner";
     case Wall::kWorkerMemory:
       return "worker's memory";
     case Wall::kInnerAddresses:
@@ -44,12 +48,16 @@ std::string_view NameOf(Wall wall) {
       return "allowed hosts";
     case Wall::kServerName:
       return "server's name";
+    case Wall::kLoginOrigin:
+      return "login's origin";
     case Wall::kMirroredBytes:
       return "mirrored bytes";
     case Wall::kModes:
       return "modes";
     case Wall::kRatio:
       return "ratio";
+    case Wall::kWheelRatio:
+      return "wheel's ratio";
     case Wall::kRecord:
       return "record";
     case Wall::kCount:
