@@ -13,10 +13,12 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "rootfs/image_fields.h"
 
 namespace rundlet::rootfs {
 namespace {
 
+constexpr size_t kMaxCause = 64 << 10;
 constexpr size_t kBatch = 64;  // wheels a job: each is an open descriptor here and in the worker
 
 // A wheel on its way: held by its make lease, written into its staging directory.
@@ -99,7 +101,7 @@ void CheckRoom(store::Store& store, std::span<const Arriving> batch) {
 nlohmann::json RunFetcher(WorkerClient& workers, const WorkerJob& job, std::span<Arriving> batch,
                           const ProgressCallback& progress, const base::CancelToken* cancel) {
   try {
-    return nlohmann::json::parse(workers.Run(job, progress, cancel), nullptr, false);
+    return ParseJson(workers.Run(job, progress, cancel), AnswerOf(job.command));
   } catch (base::Error& error) {
     const std::string more =
         batch.size() > 1 ? fmt::format(" and {} more", batch.size() - 1) : std::string();
@@ -133,23 +135,26 @@ store::NewEntry Finish(Arriving& wheel) {
   return {std::move(*wheel.staging), std::move(info)};
 }
 
-std::optional<base::Error> ReadItem(const nlohmann::json& item, const std::string& label,
-                                    const std::string& url) {
-  if (item.value("ok", false)) return std::nullopt;
-  const bool host = item.value("fault", 0) == static_cast<int>(base::Fault::kHost);
-  base::Error error = Failure(label, url, host ? base::Fault::kHost : base::Fault::kInvalid,
-                              item.value("cause", std::string("the download failed")));
-  const int status = item.value("status", 0);
-  if (status == 401 || status == 403) error.SetHint(CredentialsHint(UrlHost(url)));
-  return error;
+const nlohmann::json& ItemsOf(const nlohmann::json& answer, size_t count) {
+  const DocumentOrigin origin = AnswerOf("fetch");
+  const Fields fields(answer, origin);
+  const nlohmann::json& items = fields.List("items", count);
+  if (items.size() != count) throw fields.Refuse("`items` has too few elements");
+  return items;
 }
 
-void CheckItems(const nlohmann::json& answer, size_t count) {
-  const bool good = answer.is_object() && answer.contains("items") && answer["items"].is_array() &&
-                    answer["items"].size() == count;
-  if (good) return;
-  throw base::Error(base::Fault::kBug, "fetching files")
-      .Because("the worker's answer is malformed");
+// Why it was not fetched, if it was not.
+std::optional<base::Error> ReadItem(const nlohmann::json& document, const std::string& label,
+                                    const std::string& url) {
+  const DocumentOrigin origin = AnswerOf("fetch");
+  const Fields item(document, origin);
+  if (item.Flag("ok")) return std::nullopt;
+  const bool host = item.Number("fault") == static_cast<uint64_t>(base::Fault::kHost);
+  base::Error error = Failure(label, url, host ? base::Fault::kHost : base::Fault::kInvalid,
+                              item.Text("cause", kMaxCause));
+  const uint64_t status = item.Number("status");
+  if (status == 401 || status == 403) error.SetHint(CredentialsHint(UrlHost(url)));
+  return error;
 }
 
 // Fetches one batch and commits what arrived; notes what did not.
@@ -174,12 +179,12 @@ void FetchBatch(store::Store& store, WorkerClient& workers, std::span<Arriving> 
     if (batch[one.item].wanted->on_progress) batch[one.item].wanted->on_progress(one);
   };
   const nlohmann::json answer = RunFetcher(workers, job, batch, pass_on, cancel);
-  CheckItems(answer, batch.size());
+  const nlohmann::json& told = ItemsOf(answer, batch.size());
   std::vector<store::NewEntry> arrived;
   for (size_t i = 0; i < batch.size(); ++i) {
     const Distribution& one = batch[i].distribution();
     std::optional<base::Error>& failure = failures[batch[i].index];
-    failure = ReadItem(answer["items"][i], one.Label(), one.url);
+    failure = ReadItem(told[i], one.Label(), one.url);
     if (failure.has_value()) continue;
     try {
       arrived.push_back(Finish(batch[i]));
@@ -286,9 +291,8 @@ store::Staging FetchFile(store::Store& store, WorkerClient& workers, const Wante
                     .dump();
   job.files = {file.get()};
   AddNetwork(network, job);
-  const nlohmann::json answer = nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
-  CheckItems(answer, 1);
-  const auto failure = ReadItem(answer["items"][0], wanted.label, wanted.url);
+  const nlohmann::json answer = ParseJson(workers.Run(job, {}, cancel), AnswerOf(job.command));
+  const auto failure = ReadItem(ItemsOf(answer, 1).front(), wanted.label, wanted.url);
   if (failure.has_value()) throw base::Error(*failure);
   if (wanted.sha256.has_value()) {
     if (lseek(file.get(), 0, SEEK_SET) < 0)

@@ -35,7 +35,7 @@ struct LayerAnswer {
 };
 
 LayerAnswer ReadLayerAnswer(const std::string& text) {
-  const DocumentOrigin origin{"reading a worker's answer on a layer", base::Fault::kBug};
+  const DocumentOrigin origin = AnswerOf("unpack-layer");
   const json value = ParseJson(text, origin);
   const Fields fields(value, origin);
   LayerAnswer answer{std::nullopt, fields.DigestAt("diff_id"), fields.Text("compression"), {}};

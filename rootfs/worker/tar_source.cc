@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "rootfs/worker/decompress.h"
 
 namespace rundlet::rootfs::worker {
@@ -120,7 +121,8 @@ struct BlobReader::State {
     if (produced > limits.bytes) {
       throw Refuse(fmt::format("it unpacks to more than {}", base::HumanBytes(limits.bytes)));
     }
-    if (produced > limits.ratio_floor && produced / limits.ratio > consumed) {
+    if (produced > limits.ratio_floor && produced / limits.ratio > consumed &&
+        base::Holds(base::Wall::kRatio)) {
       throw Refuse(fmt::format("it unpacks to more than {} times its size", limits.ratio));
     }
   }

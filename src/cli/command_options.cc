@@ -157,7 +157,7 @@ int WithCommandCodes(const std::function<int()>& run) {
   } catch (const runtime::ProgramError& error) {
     std::fputs(error.Render().c_str(), stderr);
     return error.exit_code();
-  } catch (const base::Error& error) {
+  } catch (base::Error& error) {
     RetryInOwnScope(error);
     std::fputs(error.Render().c_str(), stderr);
     return kRundletFailed;

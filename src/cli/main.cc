@@ -69,7 +69,7 @@ void AddCommands(CLI::App& program, Context& context, std::span<char* const> wor
   }
 }
 
-int ReportError(const base::Error& error) {
+int ReportError(base::Error& error) {
   RetryInOwnScope(error);
   std::fputs(error.Render().c_str(), stderr);
   if (error.fault() == base::Fault::kBug) {
@@ -94,11 +94,12 @@ int Main(int argc, char** argv) {
   } catch (const base::Cancelled&) {
     std::fputs("interrupted\n", stderr);
     return 128 + InterruptSignal();
-  } catch (const base::Error& error) {
+  } catch (base::Error& error) {
     return ReportError(error);
   } catch (const std::exception& error) {
-    return ReportError(
-        base::Error(base::Fault::kBug, "running this command").Because(error.what()));
+    base::Error bug(base::Fault::kBug, "running this command");
+    bug.Because(error.what());
+    return ReportError(bug);
   }
 }
 

@@ -97,6 +97,8 @@ Config ConfigFromEnvironment() {
     config.network_timeout = Number("RUNDLET_NETWORK_TIMEOUT", text, kSeconds, "seconds");
   if (const std::string text = Variable({"RUNDLET_BUILD_TIMEOUT"}); !text.empty())
     config.build_timeout = Number("RUNDLET_BUILD_TIMEOUT", text, kSeconds, "seconds");
+  if (const std::string text = Variable({"RUNDLET_PYTHON_TIMEOUT"}); !text.empty())
+    config.python_timeout = Number("RUNDLET_PYTHON_TIMEOUT", text, kSeconds, "seconds");
   if (const std::string text = Variable({"RUNDLET_KEPT_INPUTS"}); !text.empty())
     config.kept_inputs = uint64_t{Number("RUNDLET_KEPT_INPUTS", text, kMebibytes, "MiB")} << 20;
   config.cores = UsableCores();

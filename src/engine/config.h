@@ -27,6 +27,8 @@ struct Config {
   std::string netrc;          // NETRC, or ~/.netrc: credentials of package indexes; may be absent
   unsigned network_timeout = 20;  // RUNDLET_NETWORK_TIMEOUT: seconds that a server may be silent
   double build_timeout = 1800;    // RUNDLET_BUILD_TIMEOUT: seconds that building a wheel may take
+  double python_timeout = 600;    // RUNDLET_PYTHON_TIMEOUT: seconds that what rundlet itself starts
+                                  // of an image may take
   uint64_t kept_inputs = uint64_t{1} << 30;     // RUNDLET_KEPT_INPUTS: bytes that a run may keep of
                                                 // what its failed steps read
   std::vector<rootfs::RegistryMirror> mirrors;  // RUNDLET_MIRRORS

@@ -63,7 +63,11 @@ store::NewEntry CompileLower(Engine& engine, const rootfs::Image& image, const P
   LimitForeignCode(engine, spec);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
   const base::UniqueFd input = base::MemoryFile("compile", command.input);
-  RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = input.get()}, {}, cancel);
+  const CapturedOutcome outcome =
+      RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = input.get()},
+                  {.timeout = ForeignTime(engine)}, cancel);
+  RequireInTime(engine, outcome,
+                fmt::format("compiling `{}` in image `{}`", package.info.name, image.name));
   const base::UniqueFd tree =
       base::OpenAt(engine.store().dir(), package.tree, O_PATH | O_DIRECTORY);
   return rootfs::PrepareLower(tree.get(), package.info, image.interpreter, std::move(staging));

@@ -98,13 +98,15 @@ std::string RunReader(Engine& engine, const Project& project, const rootfs::Imag
   const auto keep = [&output](std::string_view line) {
     if (output.size() < kDocumentLimit) output += line;
   };
-  const runtime::Outcome outcome =
+  const CapturedOutcome outcome =
       RunCaptured(engine.launcher(),
                   {.spec = &checked, .standard_input = input.get(), .mounts = handed.numbers()},
                   {.standard_output = keep,
                    .standard_error = [&](std::string_view line) { errors.AddLine(line); },
-                   .line_limit = kDocumentLimit},
+                   .line_limit = kDocumentLimit,
+                   .timeout = ForeignTime(engine)},
                   cancel);
+  RequireInTime(engine, outcome, fmt::format("reading project `{}`", project.root));
   if (outcome.end == runtime::Outcome::End::kExited && outcome.code == 0) return output;
   if (const auto limit = StruckLimit(checked.value(), outcome)) errors.AddLine(*limit);
   throw Error(Fault::kInvalid, fmt::format("reading project `{}`", project.root))

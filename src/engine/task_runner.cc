@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "engine/environments.h"
 #include "engine/step_values.h"
 #include "engine/tables.h"
@@ -27,7 +28,7 @@ class StepLog {
 
   void Add(std::string_view line) {
     if (full_) return;
-    full_ = line.size() >= left_;
+    full_ = base::Holds(base::Wall::kLog) && line.size() >= left_;
     if (!full_) left_ -= line.size() + 1;
     base::WriteFd(file_.get(),
                   full_ ? "[rundlet: the log is full at 64 MiB]\n" : std::string(line) + "\n",

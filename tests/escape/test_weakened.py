@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 from escape.attacker_program import PROGRAM, arguments, hashes, on_a_terminal, parse
 from escape.attacker_program import listening as listening_on_the_host
-from functional.conftest import ROOT, import_image
+from escape.weakened_programs import Installation
+from functional.conftest import import_image
 from functional.test_exec import read_line
 
 from support.images import directory, file
@@ -105,17 +106,11 @@ class Weakened:
     """An installation of its own whose launcher is the weak one, with a state of its own to damage."""
 
     def __init__(self, folder: Path) -> None:
-        libexec = folder / "libexec/rundlet"
-        for made in (folder / "bin", libexec, folder / "share/rundlet"):
-            made.mkdir(parents=True)
-        shutil.copy2(program(), folder / "bin/rundlet")
-        shutil.copy2(WEAK, libexec / "rundlet-launcher")
-        for name in ("rundlet-worker", "rundlet-fetcher"):
-            shutil.copy2(program(name), libexec / name)
-        (folder / "share/rundlet/python").symlink_to(ROOT / "python")
-        self.list = libexec / "rundlet-launcher.weak"
-        self.sound = Rundlet(folder / "state")
-        self.weak = Rundlet(folder / "state", binary=folder / "bin/rundlet")
+        made = Installation(folder)
+        shutil.copy2(WEAK, made.launcher)
+        self.list = made.launcher.with_name("rundlet-launcher.weak")
+        self.sound = Rundlet(made.state)
+        self.weak = made.driver
 
     def without(self, *walls: str) -> Rundlet:
         self.list.write_text("".join(f"without {wall}\n" for wall in walls))

@@ -169,11 +169,29 @@ TEST_F(PackageTest, AWorkerThatListsAWrongRecordIsCaught) {
 }
 
 TEST_F(PackageTest, NonsenseFromAWorkerIsAnError) {
-  for (const char* answer : {"", "[]", "{}", R"({"dist_info":"x","files":[[1]]})",
-                             R"({"dist_info":"../x","files":[]})"}) {
-    worker_.tamper_answer = [&](const std::string&) { return std::string(answer); };
-    EXPECT_NE(WhyRefused([&] { Install(Demo()); }), "") << answer;
+  const std::pair<const char*, const char*> answers[] = {
+      {"", "it is not JSON"},
+      {"[]", "an object is something else"},
+      {"{}", "`dist_info` is missing"},
+      {R"({"dist_info":1,"files":[],"libraries":[]})", "a text is something else"},
+      {R"({"dist_info":"x","files":{},"libraries":[]})", "`files` is no list"},
+      {R"({"dist_info":"x","files":[[1]],"libraries":[]})", "`files` holds something else"},
+      {R"({"dist_info":"x","files":[["a",-1,"",true]],"libraries":[]})", "`files` holds"},
+      {R"({"dist_info":"x","files":[["a",1,"00",true]],"libraries":[]})", "is no sha256 digest"},
+      {R"({"dist_info":"x","files":[],"libraries":5})", "`libraries` is no list"},
+      {R"({"dist_info":"x","files":[],"libraries":[["a","b","c"]]})", "`libraries` holds"},
+      {R"({"dist_info":"x","files":[],"libraries":[["a","b",[1]]]})", "a text is something else"},
+  };
+  for (const auto& [answer, why] : answers) {
+    worker_.tamper_answer = [text = answer](const std::string&) { return std::string(text); };
+    const std::string refused = WhyRefused([&] { Install(Demo()); });
+    EXPECT_THAT(refused, HasSubstr("reading the answer of worker `install-wheel`")) << answer;
+    EXPECT_THAT(refused, HasSubstr(why)) << answer;
   }
+  worker_.tamper_answer = [](const std::string&) {
+    return R"({"dist_info":"../x","files":[],"libraries":[]})";
+  };
+  EXPECT_NE(WhyRefused([&] { Install(Demo()); }), "");
 }
 
 // What a compiler in the sandbox would write: magic, flags, hash, code.

@@ -206,8 +206,10 @@ std::string PackageWorker::Fetch(const WorkerJob& job) const {
   for (size_t i = 0; i < request.at("items").size(); ++i) {
     const auto found = offered.find(request["items"][i].at("url"));
     if (found == offered.end()) {
-      items.push_back(
-          {{"ok", false}, {"fault", 3}, {"cause", "`index.example` answers 404\x1b[2J"}});
+      items.push_back({{"ok", false},
+                       {"fault", 3},
+                       {"status", 404},
+                       {"cause", "`index.example` answers 404\x1b[2J"}});
       continue;
     }
     base::WriteFd(job.files.at(i), found->second, "a download");
