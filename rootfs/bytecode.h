@@ -13,6 +13,7 @@
 
 #include "base/cancel.h"
 #include "rootfs/interpreter.h"
+#include "rootfs/package.h"
 #include "runtime/mount_plan.h"
 #include "store/store.h"
 
@@ -40,6 +41,10 @@ CompileCommand MakeCompileCommand(const store::EntryInfo& package, const Interpr
 // naming the first file that should not be there.
 store::EntryInfo CommitLower(store::Store& store, const store::EntryInfo& package,
                              const Interpreter& interpreter, store::Staging staging);
+
+// Checks that a tree holds nothing but bytecode of these modules with an unchecked hash. Throws
+// base::Error (kInvalid) naming the first file that should not be there.
+void CheckBytecode(int tree, const std::vector<PackageFile>& files, const std::string& cache_tag);
 
 // "cpython-311" of an interpreter whose ABI is "cp311": the middle of a .pyc file's name.
 std::string CacheTag(const Interpreter& interpreter);

@@ -19,6 +19,7 @@
 #include "rootfs/flat_tree.h"
 #include "rootfs/image.h"
 #include "rootfs/lock.h"
+#include "rootfs/own_modules.h"
 #include "rootfs/package.h"
 #include "rootfs/skeleton.h"
 #include "rootfs/tool.h"
@@ -64,11 +65,17 @@ Sources SourcesOfOwners(store::Store& store) {
   return sources;
 }
 
+rootfs::OwnModules OwnModulesOf(const Engine& engine) {
+  const base::UniqueFd folder =
+      base::OpenHostPath(engine.installation().python, O_RDONLY | O_DIRECTORY);
+  return rootfs::ReadOwnModules(folder.get());
+}
+
 class Owners {
  public:
   // `expired`: locks that count no more, though a dry run left them there.
-  Owners(store::Store& store, const std::set<std::string>& expired)
-      : store_(store), expired_(expired) {
+  Owners(Engine& engine, const std::set<std::string>& expired)
+      : store_(engine.store()), expired_(expired), modules_(OwnModulesOf(engine)) {
     Read();
   }
 
@@ -100,6 +107,7 @@ class Owners {
       }
       if (image.interpreter.executable.empty()) continue;
       Add(Kind::kSkeleton, rootfs::VenvKey(image.interpreter), owner);
+      Add(Kind::kTool, rootfs::OwnModulesKey(modules_, image.interpreter), owner);
       interpreters.push_back(image.interpreter);
     }
     for (const base::DirEntry& entry : base::ListDir(store_.dir(), "locks")) {
@@ -151,6 +159,7 @@ class Owners {
 
   store::Store& store_;
   const std::set<std::string>& expired_;
+  const rootfs::OwnModules modules_;
   Sources sources_;
   std::map<std::pair<Kind, std::string>, std::string> owners_;
 };
@@ -295,7 +304,7 @@ std::vector<GcItem> CollectGarbage(Engine& engine, const GcRequest& request,
   if (mode == GcMode::kDryRun) {
     for (const GcItem& item : items) expired.insert(item.path);
   }
-  Owners owners(store, expired);
+  Owners owners(engine, expired);
   for (const Kind kind : kKinds) {
     std::vector<store::EntryInfo> entries = store.List(kind);
     for (store::EntryInfo& damaged : DamagedEntries(store, kind, entries)) {
