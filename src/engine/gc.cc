@@ -245,24 +245,6 @@ std::vector<Reusable> ListReusable(store::Store& store) {
   return list;
 }
 
-// By age, then as much as is too much. Whoever reads one at this moment goes on with what was read.
-std::vector<GcItem> CollectExpired(store::Store& store, const GcRequest& request) {
-  std::vector<GcItem> expired;
-  if (!request.unused_for && !request.max_bytes) return expired;
-  const std::vector<Reusable> list = ListReusable(store);
-  uint64_t left = 0;
-  for (const Reusable& one : list) left += one.item.bytes;
-  for (const Reusable& one : list) {
-    const bool old =
-        request.unused_for && one.used_at <= std::time(nullptr) - request.unused_for->count();
-    if (!old && (!request.max_bytes || left <= *request.max_bytes)) continue;
-    left -= one.item.bytes;
-    if (request.mode == GcMode::kRemove) base::RemoveTree(store.dir(), one.item.path);
-    expired.push_back(one.item);
-  }
-  return expired;
-}
-
 GcItem Collect(store::Store& store, Owners& owners, const store::EntryInfo& entry, GcMode mode) {
   GcItem item;
   item.path = store::EntryDir(entry.kind, entry.key);
@@ -295,11 +277,29 @@ GcItem Collect(store::Store& store, Owners& owners, const store::EntryInfo& entr
 
 }  // namespace
 
+// Whoever reads one at this moment goes on with what was read.
+std::vector<GcItem> RemoveReusable(store::Store& store, const GcRequest& request) {
+  std::vector<GcItem> expired;
+  if (!request.unused_for && !request.max_bytes) return expired;
+  const std::vector<Reusable> list = ListReusable(store);
+  uint64_t left = 0;
+  for (const Reusable& one : list) left += one.item.bytes;
+  for (const Reusable& one : list) {
+    const bool old =
+        request.unused_for && one.used_at <= std::time(nullptr) - request.unused_for->count();
+    if (!old && (!request.max_bytes || left <= *request.max_bytes)) continue;
+    left -= one.item.bytes;
+    if (request.mode == GcMode::kRemove) base::RemoveTree(store.dir(), one.item.path);
+    expired.push_back(one.item);
+  }
+  return expired;
+}
+
 std::vector<GcItem> CollectGarbage(Engine& engine, const GcRequest& request,
                                    const base::CancelToken* cancel) {
   store::Store& store = engine.store();
   const GcMode mode = request.mode;
-  std::vector<GcItem> items = CollectExpired(store, request);
+  std::vector<GcItem> items = RemoveReusable(store, request);
   std::set<std::string> expired;
   if (mode == GcMode::kDryRun) {
     for (const GcItem& item : items) expired.insert(item.path);
