@@ -318,6 +318,7 @@ class Transfer {
                                          answer_.content_type, part, answer_.headers});
     }
     if (!refusal_.has_value() && !piece.empty()) refusal_ = request_.target->Take(piece);
+    if (refusal_.has_value()) refusal_is_host_ = false;  // nor the network: it is about what came
     return !refusal_.has_value();
   }
 
