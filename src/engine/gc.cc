@@ -36,6 +36,8 @@ constexpr size_t kGcLockLimit = 16 << 20;
 constexpr const char* kDamaged = "(damaged)";
 // Seconds: replacing a record takes moments, and a download that got nothing for so long is dead.
 constexpr int64_t kReplacing = 3600;
+// Seconds: what was used so lately may be in use, and is not too much yet.
+constexpr int64_t kLately = 3600;
 
 // What is not an entry, and to whom it belongs.
 struct OtherFolder {
@@ -282,12 +284,13 @@ std::vector<GcItem> RemoveReusable(store::Store& store, const GcRequest& request
   std::vector<GcItem> expired;
   if (!request.unused_for && !request.max_bytes) return expired;
   const std::vector<Reusable> list = ListReusable(store);
+  const int64_t now = std::time(nullptr);
   uint64_t left = 0;
   for (const Reusable& one : list) left += one.item.bytes;
   for (const Reusable& one : list) {
-    const bool old =
-        request.unused_for && one.used_at <= std::time(nullptr) - request.unused_for->count();
-    if (!old && (!request.max_bytes || left <= *request.max_bytes)) continue;
+    const bool old = request.unused_for && one.used_at <= now - request.unused_for->count();
+    const bool too_much = request.max_bytes && left > *request.max_bytes;
+    if (!old && !(too_much && one.used_at <= now - kLately)) continue;
     left -= one.item.bytes;
     if (request.mode == GcMode::kRemove) base::RemoveTree(store.dir(), one.item.path);
     expired.push_back(one.item);
