@@ -28,7 +28,11 @@ void CompileModules(Engine& engine, const rootfs::Image& image, const rootfs::Ow
   LimitForeignCode(engine, spec);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
   const base::UniqueFd input = base::MemoryFile("compile", command.input);
-  RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = input.get()}, {}, nullptr);
+  const runtime::Outcome outcome = RunCaptured(
+      engine.launcher(), {.spec = &checked, .standard_input = input.get()}, {}, nullptr);
+  // What was cut short may have left half a file, which would be taken for a whole one.
+  const bool whole = outcome.end == runtime::Outcome::End::kExited && outcome.code == 0;
+  if (!whole) staging = engine.store().NewStaging();
   rootfs::CommitOwnModules(engine.store(), modules, image.interpreter, std::move(staging));
 }
 
