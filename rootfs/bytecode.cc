@@ -55,18 +55,6 @@ void CheckHeader(int tree, const std::string& path) {
   }
 }
 
-void CheckBytecode(int tree, const std::vector<PackageFile>& files, const std::string& cache_tag) {
-  std::set<std::string_view> sources;
-  for (const PackageFile& file : files) sources.insert(file.path);
-  for (const auto& [path, file] : FilesOf(store::ManifestOf(tree))) {
-    const std::string module = ModuleOf(path, cache_tag);
-    const bool asked = !module.empty() && sources.contains(module);
-    if (!asked && base::Holds(base::Wall::kBytecode))
-      RefuseBytecode(path, "the image's interpreter wrote it unasked");
-    if (asked) CheckHeader(tree, path);
-  }
-}
-
 void LinkPackage(int package_tree, int tree, const std::vector<PackageFile>& files) {
   std::string folder;
   base::UniqueFd from;
@@ -87,6 +75,18 @@ void LinkPackage(int package_tree, int tree, const std::vector<PackageFile>& fil
 }
 
 }  // namespace
+
+void CheckBytecode(int tree, const std::vector<PackageFile>& files, const std::string& cache_tag) {
+  std::set<std::string_view> sources;
+  for (const PackageFile& file : files) sources.insert(file.path);
+  for (const auto& [path, file] : FilesOf(store::ManifestOf(tree))) {
+    const std::string module = ModuleOf(path, cache_tag);
+    const bool asked = !module.empty() && sources.contains(module);
+    if (!asked && base::Holds(base::Wall::kBytecode))
+      RefuseBytecode(path, "the image's interpreter wrote it unasked");
+    if (asked) CheckHeader(tree, path);
+  }
+}
 
 std::string LowerKey(std::string_view package_key, const Interpreter& interpreter) {
   base::Sha256 hash;

@@ -14,6 +14,7 @@
 
 #include "base/cancel.h"
 #include "rootfs/interpreter.h"
+#include "rootfs/package.h"
 #include "runtime/mount_plan.h"
 #include "store/store.h"
 
@@ -42,6 +43,10 @@ CompileCommand MakeCompileCommand(const std::string& package_tree, const Interpr
 // naming the first file that should not be there.
 store::NewEntry PrepareLower(int package_tree, const store::EntryInfo& package,
                              const Interpreter& interpreter, store::Staging staging);
+
+// Checks that a tree holds nothing but bytecode of these modules with an unchecked hash. Throws
+// base::Error (kInvalid) naming the first file that should not be there.
+void CheckBytecode(int tree, const std::vector<PackageFile>& files, const std::string& cache_tag);
 
 // "cpython-311" of an interpreter whose ABI is "cp311": the middle of a .pyc file's name.
 std::string CacheTag(const Interpreter& interpreter);

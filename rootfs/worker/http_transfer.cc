@@ -279,6 +279,7 @@ bool HttpTransfer::Take(std::span<const std::byte> piece) {
         {part ? offset_ : 0, total.value_or(0), url_, answer_.content_type, part, answer_.headers});
   }
   if (!refusal_.has_value() && !piece.empty()) refusal_ = request_.target->Take(piece);
+  if (refusal_.has_value()) refusal_is_host_ = false;  // nor the network: it is about what came
   return !refusal_.has_value();
 }
 

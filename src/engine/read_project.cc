@@ -1,7 +1,5 @@
 #include "engine/read_project.h"
 
-#include <fcntl.h>
-
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -13,6 +11,7 @@
 #include "engine/host_files.h"
 #include "engine/image_sandbox.h"
 #include "engine/kept_document.h"
+#include "engine/own_modules.h"
 #include "engine/resolver.h"
 #include "engine/toml.h"
 #include "engine/wanted_limits.h"
@@ -80,8 +79,7 @@ std::string RunReader(Engine& engine, const Project& project, const rootfs::Imag
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec();
   HandedMounts handed;
-  handed.Add(base::OpenHostPath(engine.installation().python, O_PATH | O_DIRECTORY).get(),
-             "/rundlet/python");
+  AddOwnModules(engine, image, handed);
   auto& mounts = spec.mounts.mounts;
   mounts.push_back(rootfs::EnvironmentMount(ready.environment));
   mounts.push_back({"/work", runtime::StorePath{work.tree_path()}});

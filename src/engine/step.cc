@@ -15,6 +15,7 @@
 #include "base/json_depth.h"
 #include "base/text.h"
 #include "base/walls.h"
+#include "engine/own_modules.h"
 #include "engine/sandbox_network.h"
 
 namespace rundlet::engine {
@@ -252,8 +253,7 @@ runtime::SandboxSpec StepSpec(Engine& engine, const ImageSandbox& sandbox, const
                               HandedMounts& handed) {
   runtime::SandboxSpec spec = sandbox.Spec(runtime::ProcView::kFull);
   auto& mounts = spec.mounts.mounts;
-  handed.Add(base::OpenHostPath(engine.installation().python, O_PATH | O_DIRECTORY).get(),
-             "/rundlet/python");
+  AddOwnModules(engine, sandbox.image(), handed);
   if (task.source != nullptr) {
     for (size_t i = 0; i < task.source->files.size(); ++i) {
       handed.Add(task.source->files[i].get(),

@@ -34,6 +34,12 @@ def program(name: str = "rundlet") -> Path:
     return build_directory() / folders.get(name, "src/cli") / name
 
 
+def exec_command(requirements: Sequence[str], *command: Argument, options: Sequence[Argument] = ()) -> list[Argument]:
+    """`exec` of a command in an environment of these requirements."""
+    wanted = [part for requirement in requirements for part in ("--with", requirement)]
+    return ["exec", "--image", "python-3.11", *options, *wanted, "--", *command]
+
+
 @dataclass(frozen=True)
 class Result:
     args: Sequence[str]
