@@ -28,6 +28,7 @@ enum class Defence : uint32_t {
   kIds,           // ids of nobody on the host
   kDescriptors,   // what the launcher had open is closed
   kInRoot,        // mount points are looked up in the sandbox's root
+  kBareRoot,      // it begins where nothing else is mounted
   kDirectory,     // it starts in a directory below its root
   kInit,          // its init cannot be looked into
   kLimits,        // of memory, processes, processor time and disk

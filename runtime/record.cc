@@ -22,7 +22,7 @@ const char* NameOf(Stage stage) {
       return "attaching its root";
     case Stage::kTargets:
       return "mounting below its root";
-    case Stage::kPivot:
+    case Stage::kEntered:
       return "entering its root";
     case Stage::kLimits:
       return "setting its session and limits";

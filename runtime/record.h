@@ -23,7 +23,7 @@ enum class Stage : uint32_t {
   kIdentity,    // root of its own user namespace
   kRoot,        // new root attached
   kTargets,     // everything mounted below it
-  kPivot,       // old root gone
+  kEntered,     // in the new root
   kLimits,      // session, keyring, rlimits, umask
   kTerminal,    // a terminal of its own, if it has one
   kRestricted,  // Landlock: where it may write

@@ -80,6 +80,7 @@ bool HoldsMounts(const Prepared& prepared, const char* path) {
 }
 
 void AllowEntries(const Ruleset& rules, int directory, const char* path);
+void AllowKnownEntries(const Ruleset& rules, int root);
 
 // A rule holds for everything below, mounts included. So a directory that holds mounts gets rules
 // for its entries instead, if the program could not make new ones in it anyway.
@@ -92,7 +93,11 @@ void AllowEntry(const Ruleset& rules, int place, const char* path) {
   if (!S_ISDIR(info.stx_mode)) {
     Allow(rules, place, rules.into_files);
   } else if (HoldsMounts(rules.prepared, path) && !MayWrite(rules.prepared, info)) {
-    AllowEntries(rules, place, path);
+    if (*path == '\0' && rules.prepared.entries != nullptr) {
+      AllowKnownEntries(rules, place);
+    } else {
+      AllowEntries(rules, place, path);
+    }
   } else {
     Allow(rules, place, rules.writes);
   }
@@ -118,6 +123,15 @@ void AllowEntries(const Ruleset& rules, int directory, const char* path) {
     }
   }
   close(list);
+}
+
+void AllowKnownEntries(const Ruleset& rules, int root) {
+  for (const char* const* name = rules.prepared.entries; *name != nullptr; ++name) {
+    const int place = openat(root, *name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (place < 0) Fail(rules.prepared, Stage::kRestricted, errno);
+    AllowEntry(rules, place, *name);
+    close(place);
+  }
 }
 
 // What is shared is mounted read-only; overlays without a writable layer need no second wall, but

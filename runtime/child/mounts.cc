@@ -18,8 +18,7 @@
 namespace rundlet::runtime {
 namespace {
 
-constexpr char kNewRoot[] = "/root";  // a directory of the launcher's private root
-// Of the launcher's own /dev, which it mounted itself: read-only, and not of any image.
+// Of the bare root, in which this process begins (launcher/private_root.h).
 constexpr char kEmptyFile[] = "/dev/null";
 constexpr char kEmptyDirectory[] = "/dev/pts";
 constexpr const char* kMasked[] = {
@@ -99,9 +98,8 @@ int MountFor(const PreparedMount& mount) {
   constexpr unsigned kQuiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
   switch (mount.kind) {
     case PreparedMount::Kind::kAttach:
-      return mount.fd;
     case PreparedMount::Kind::kScratch:
-      return open_tree(AT_FDCWD, mount.source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+      return mount.fd;
     case PreparedMount::Kind::kProc: {
       if (!Stands(Defence::kProcesses))  // then only the host's will do
         return open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -130,36 +128,33 @@ void Attach(const Prepared& prepared, Stage stage, PreparedMount& mount, int tar
 }
 
 // Hides what the host's procfs would tell to everybody. Unreadable ones (kcore, kmsg, ...) belong
-// to an id that no sandbox has.
-void MaskProc(const Prepared& prepared, int root, const PreparedMount& mount) {
+// to an id that no sandbox has. Names in a procfs that was just made lead nowhere else.
+void MaskProc(const Prepared& prepared, const PreparedMount& mount) {
   for (const char* name : kMasked) {
-    char path[PATH_MAX];
-    const int length = snprintf(path, sizeof path, "%s/%s", mount.target, name);
-    if (length < 0 || length >= PATH_MAX)
-      Fail(prepared, Stage::kTargets, ENAMETOOLONG, mount.index);
-    const int target = OpenInRoot(root, path, O_PATH | O_NOFOLLOW);
-    if (target < 0 && errno == ENOENT) continue;
     struct stat info;
-    if (target < 0 || fstat(target, &info) < 0) Fail(prepared, Stage::kTargets, errno, mount.index);
-    const char* mask = S_ISDIR(info.st_mode) ? kEmptyDirectory : kEmptyFile;
-    const int source = open_tree(AT_FDCWD, mask, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (source < 0 ||
-        move_mount(source, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+    if (fstatat(mount.fd, name, &info, AT_SYMLINK_NOFOLLOW) < 0) {
+      if (errno == ENOENT) continue;
       Fail(prepared, Stage::kTargets, errno, mount.index);
     }
+    const char* mask = S_ISDIR(info.st_mode) ? kEmptyDirectory : kEmptyFile;
+    const int source = open_tree(AT_FDCWD, mask, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (source < 0 || move_mount(source, "", mount.fd, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+      Fail(prepared, Stage::kTargets, errno, mount.index);
     close(source);
-    close(target);
   }
 }
 
 }  // namespace
 
+// The root comes over the bare one, and a chroot makes it the only one there is for what runs here:
+// pivot_root would look at every process of the host, and unmounting the old root wait for the
+// kernel's RCU.
 void MountTree(Prepared& prepared) {
-  const int place = open(kNewRoot, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const int place = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (place < 0) Fail(prepared, Stage::kRoot, errno);
   Attach(prepared, Stage::kRoot, prepared.mounts[0], place);
-  const int root = open(kNewRoot, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (root < 0) Fail(prepared, Stage::kRoot, errno);
+  close(place);
+  const int root = prepared.mounts[0].fd;
   Reach(prepared, Stage::kRoot);
   for (size_t i = 1; i < prepared.mount_count; ++i) {
     PreparedMount& mount = prepared.mounts[i];
@@ -168,14 +163,11 @@ void MountTree(Prepared& prepared) {
     Attach(prepared, Stage::kTargets, mount, target);
     close(target);
     if (mount.kind == PreparedMount::Kind::kProc && mount.full && Stands(Defence::kProcMasks))
-      MaskProc(prepared, root, mount);
+      MaskProc(prepared, mount);
   }
   Reach(prepared, Stage::kTargets);
-  if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
-      chdir("/") < 0) {
-    Fail(prepared, Stage::kPivot, errno);
-  }
-  Reach(prepared, Stage::kPivot);
+  if (fchdir(root) < 0 || chroot(".") < 0) Fail(prepared, Stage::kEntered, errno);
+  Reach(prepared, Stage::kEntered);
 }
 
 }  // namespace rundlet::runtime

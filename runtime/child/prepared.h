@@ -18,7 +18,7 @@ namespace rundlet::runtime {
 struct PreparedMount {
   enum class Kind {
     kAttach,   // a detached mount
-    kScratch,  // a directory of the sandbox's scratch memory
+    kScratch,  // likewise, of the sandbox's scratch memory
     kProc,     // made by the child, for its own pid namespace
     kDevpts,   // likewise
   };
@@ -30,8 +30,7 @@ struct PreparedMount {
   };
   Kind kind;
   uint32_t index;      // of the mount in the plan, for errors
-  int fd;              // the mount: kAttach has it before the clone, the others once it is made
-  const char* source;  // kScratch: its path in the launcher's root
+  int fd;              // the mount: the last two have it once it is made
   const char* target;  // relative to the new root; "." for the root itself
   bool directory;      // what the target must be
   bool full;           // kProc
@@ -50,6 +49,9 @@ enum class Keeps {
 struct Prepared {
   PreparedMount mounts[kMaxPreparedMounts];
   size_t mount_count;
+  // Entries of the root, or null when they are not known: those that the program might write, or
+  // something below them.
+  const char* const* entries;
   char* const* argv;
   char* const* environment;
   char* const* programs;  // paths to try for argv[0], null-terminated; unused with `program`

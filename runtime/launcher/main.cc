@@ -46,16 +46,30 @@ struct Started {
   UniqueFd listener;  // Network::kProxied
   // Taking it down waits for the kernel (umount): after the reply.
   std::unique_ptr<Preparation> preparation;
+  bool lost = false;  // this process is not where it could serve another request
 };
 
 Started Refused(Stage stage, int error_number, uint32_t index = 0) {
   return {.reply = {.pid = -1, .failure = {stage, error_number, index}, .leaf = 0},
           .pidfd = {},
           .listener = {},
-          .preparation = {}};
+          .preparation = {},
+          .lost = false};
 }
 
-Started Clone(Preparation& preparation, const SandboxSpec& spec, Leaves& leaves) {
+struct Kept {
+  MountNamespaces spaces;
+  MountCache mounts;
+  NetworkNamespaces networks;
+  Leaves leaves;
+};
+
+bool Enter(const UniqueFd& mount_namespace) {
+  return setns(mount_namespace.get(), CLONE_NEWNS) == 0;
+}
+
+Started Clone(Preparation& preparation, const SandboxSpec& spec, Kept& kept) {
+  Leaves& leaves = kept.leaves;
   Prepared& record = preparation.record();
   base::Pipe go = base::MakePipe();
   record.go = go.read.get();
@@ -69,22 +83,35 @@ Started Clone(Preparation& preparation, const SandboxSpec& spec, Leaves& leaves)
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<__u64>(leaves.into());
   }
+  if (Stands(Defence::kBareRoot) && !Enter(kept.spaces.bare)) return Refused(Stage::kCloned, errno);
   Reach(record, Stage::kCloned);
   const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof arguments));
   if (pid == 0) {
     close(go.write.get());  // or a launcher that dies now would leave the child waiting for ever
     RunChild(record);
   }
-  if (pid < 0) return Refused(Stage::kCloned, errno);
+  const int clone_error = errno;
+  const bool lost = !Enter(kept.spaces.own);
+  const int lost_error = errno;
+  if (pid < 0) {
+    Started refused = Refused(Stage::kCloned, clone_error);
+    refused.lost = lost;
+    return refused;
+  }
   Started started{.reply = {.pid = pid, .failure = {}, .leaf = leaves.number()},
                   .pidfd = UniqueFd(pidfd),
                   .listener = {},
-                  .preparation = {}};
+                  .preparation = {},
+                  .lost = lost};
   // The engine is its parent: it gets the pidfd and reaps it, and the reason on the status pipe.
   const auto fail = [&](Failure failure) {
     kill(pid, SIGKILL);
     [[maybe_unused]] const ssize_t written = write(record.status, &failure, sizeof failure);
   };
+  if (lost) {
+    fail({Stage::kCloned, lost_error, 0});
+    return started;
+  }
   try {
     leaves.Limit(spec.limits);
   } catch (const GroupFailure& failure) {
@@ -95,12 +122,6 @@ Started Clone(Preparation& preparation, const SandboxSpec& spec, Leaves& leaves)
     fail({Stage::kIdMap, errno, 0});
   return started;
 }
-
-struct Kept {
-  MountCache mounts;
-  NetworkNamespaces networks;
-  Leaves leaves;
-};
 
 Started StartSandbox(Kept& kept, const LaunchHeader& header, std::vector<UniqueFd> descriptors) {
   timespec now;
@@ -142,7 +163,7 @@ Started StartSandbox(Kept& kept, const LaunchHeader& header, std::vector<UniqueF
     Reach(record, Stage::kNetwork);
     kept.leaves.EnterFor(spec.limits);
     Reach(record, Stage::kGroups);
-    Started started = Clone(*preparation, spec, kept.leaves);
+    Started started = Clone(*preparation, spec, kept);
     kept.networks.GivenAway();
     started.listener = std::move(listener);
     started.preparation = std::move(preparation);
@@ -179,7 +200,7 @@ std::optional<Setup> ReceiveSetup() {
   return setup;
 }
 
-void Serve(const IdRange& ids) {
+void Serve(const IdRange& ids, MountNamespaces spaces) {
   MountCache mounts;
   try {
     mounts.StoreFor(ids, true);
@@ -190,7 +211,8 @@ void Serve(const IdRange& ids) {
   std::optional<Setup> setup = ReceiveSetup();
   if (!setup.has_value()) return;
   if (setup->network.valid()) networks.Enter(setup->network);
-  Kept kept{.mounts = std::move(mounts),
+  Kept kept{.spaces = std::move(spaces),
+            .mounts = std::move(mounts),
             .networks = std::move(networks),
             .leaves = Leaves(std::move(setup->places))};
   setup.reset();
@@ -207,11 +229,12 @@ void Serve(const IdRange& ids) {
       if (started.listener.valid()) answer.push_back(started.listener.get());
     }
     if (!SendWithDescriptors(kLauncherSocket, &started.reply, sizeof started.reply, answer)) return;
-    if (header.last != 0) return;
+    if (header.last != 0 || started.lost) return;
     // First what the sandbox does not wait for: both it and umount then wait for the kernel's RCU.
     // The group comes before what is charged to it.
     kept.leaves.PrepareNext();
     kept.networks.PrepareNext();
+    if (started.preparation) started.preparation->Learn(kept.mounts);
   }
 }
 
@@ -231,8 +254,7 @@ int Main(const IdRange& ids) {
       setrlimit(RLIMIT_NOFILE, &files);
     }
     Weaken();
-    EnterPrivateRoot(UniqueFd(kLauncherStore));
-    Serve(ids);
+    Serve(ids, EnterPrivateRoot(UniqueFd(kLauncherStore)));
     return 0;
   } catch (const base::Error& error) {
     std::fputs(error.Render().c_str(), stderr);

@@ -1,5 +1,6 @@
 #include "runtime/launcher/prepare.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/fs.h"
@@ -39,6 +41,12 @@ using Writes = PreparedMount::Writes;
 Writes If(bool writable) { return writable ? Writes::kAll : Writes::kNothing; }
 
 uint64_t KeyOf(const IdRange& ids) { return uint64_t{ids.base} << 32 | ids.count; }
+
+std::vector<std::string> KeyOf(const std::string& store, const Layers& layers) {
+  std::vector<std::string> key = layers.paths;
+  key.push_back(store);
+  return key;
+}
 
 UniqueFd OpenStore(const std::string& store) {
   UniqueFd root(open(store.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -73,6 +81,27 @@ bool IsDirectory(int fd) {
   return S_ISDIR(info.st_mode);
 }
 
+// A line. Every read from its beginning gives another one.
+std::string FreshUuid() {
+  static const UniqueFd source = base::OpenHostPath("/proc/sys/kernel/random/uuid", O_RDONLY);
+  char text[64];
+  const ssize_t count = pread(source.get(), text, sizeof text, 0);
+  if (count <= 0) ThrowErrno("reading a uuid");
+  return {text, static_cast<size_t>(count)};
+}
+
+// Whether a program of a sandbox might write it, or something below it, unless it is root.
+bool IsOpenToPrograms(int root, const std::string& name, const IdRange& ids) {
+  const UniqueFd entry = base::OpenAt(root, name, O_PATH | O_NOFOLLOW);
+  struct stat info;
+  if (fstat(entry.get(), &info) < 0) ThrowErrno("looking at `{}`", name);
+  const bool of_root = info.st_uid == ids.base && info.st_gid == ids.base;
+  if (!of_root || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0) return true;
+  if (!S_ISDIR(info.st_mode) || (info.st_mode & (S_IXGRP | S_IXOTH)) == 0) return false;
+  std::error_code error;
+  return !std::filesystem::is_empty(fmt::format("/proc/self/fd/{}", entry.get()), error) || error;
+}
+
 // A mount point with its parents.
 void MakeTarget(int root, const std::string& path, bool file) {
   if (!file) return base::MakeDirs(root, path);
@@ -97,14 +126,19 @@ std::string MountCache::StoreFor(const IdRange& ids, bool idmapped) {
   return path;
 }
 
-UniqueFd MountCache::ReadOnlyOverlay(const std::string& store, const Layers& layers) {
-  std::vector<std::string> key = layers.paths;
-  key.push_back(store);
+// It then comes first.
+MountCache::Kept* MountCache::Find(const std::string& store, const Layers& layers) {
+  const std::vector<std::string> key = KeyOf(store, layers);
   for (auto kept = overlays_.begin(); kept != overlays_.end(); ++kept) {
     if (kept->key != key) continue;
     overlays_.splice(overlays_.begin(), overlays_, kept);
-    return CloneTree(AT_FDCWD, kept->path);
+    return &*kept;
   }
+  return nullptr;
+}
+
+UniqueFd MountCache::ReadOnlyOverlay(const std::string& store, const Layers& layers) {
+  if (const Kept* kept = Find(store, layers)) return CloneTree(AT_FDCWD, kept->path);
   UniqueFd mount;
   if (layers.paths.size() == 1) {  // overlayfs wants two
     mount = CloneFromStore(store, layers.paths.front());
@@ -116,7 +150,7 @@ UniqueFd MountCache::ReadOnlyOverlay(const std::string& store, const Layers& lay
   const std::string place = fmt::format("/layers/{}", next_++);
   if (mkdir(place.c_str(), 0755) < 0) ThrowErrno("creating `{}`", place);
   runtime::Attach(mount.get(), place);
-  overlays_.push_front({std::move(key), place});
+  overlays_.push_front({KeyOf(store, layers), place, std::nullopt});
   if (overlays_.size() > kMaxKeptOverlays) {
     const std::string& oldest = overlays_.back().path;
     umount2(oldest.c_str(), MNT_DETACH);
@@ -124,6 +158,23 @@ UniqueFd MountCache::ReadOnlyOverlay(const std::string& store, const Layers& lay
     overlays_.pop_back();
   }
   return CloneTree(AT_FDCWD, place);
+}
+
+const std::vector<std::string>* MountCache::EntriesOf(const std::string& store,
+                                                      const Layers& layers) {
+  const Kept* kept = Find(store, layers);
+  return kept != nullptr && kept->entries.has_value() ? &*kept->entries : nullptr;
+}
+
+void MountCache::LookInto(const std::string& store, const Layers& layers, const IdRange& ids) {
+  const UniqueFd clone = ReadOnlyOverlay(store, layers);
+  const UniqueFd root = base::OpenAt(clone.get(), ".", O_RDONLY | O_DIRECTORY);
+  std::vector<std::string> entries;
+  for (const base::DirEntry& entry : base::ListDir(root.get())) {
+    if (entry.type != DT_LNK && IsOpenToPrograms(root.get(), entry.name, ids))
+      entries.push_back(entry.name);
+  }
+  Find(store, layers)->entries = std::move(entries);
 }
 
 Preparation::Preparation(MountCache& cache, const SandboxSpec& spec, std::vector<UniqueFd> handed)
@@ -168,6 +219,15 @@ Preparation::Preparation(MountCache& cache, const SandboxSpec& spec, std::vector
   record_.terminal = spec.terminal.has_value() ? &*spec.terminal : nullptr;
 }
 
+void Preparation::Learn(MountCache& cache) const noexcept {
+  if (!unknown_.has_value()) return;
+  try {
+    cache.LookInto(cache.StoreFor(ids_, unknown_->idmapped), *unknown_, ids_);
+  } catch (const base::Error&) {
+    // The next sandbox lists its root itself, as this one did.
+  }
+}
+
 Preparation::~Preparation() {
   if (scratch_.valid()) umount2("/scratch", MNT_DETACH);
 }
@@ -175,15 +235,13 @@ Preparation::~Preparation() {
 // One tmpfs for the writable layer, /tmp, /dev/shm and all other scratch, so that one limit holds
 // for them together.
 void Preparation::Attach(const SandboxSpec& spec) {
-  const UniqueFd memory = NewFileSystem(
+  scratch_ = NewFileSystem(
       "tmpfs",
       {{"size", std::to_string(spec.scratch_bytes)},
        {"nr_inodes", std::to_string(std::max(kLeastFiles, spec.scratch_bytes / kBytesAFile))},
        {"mode", "0755"}},
       MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-  runtime::Attach(memory.get(), "/scratch");
-  scratch_ = UniqueFd(open("/scratch", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!scratch_.valid()) ThrowErrno("opening the scratch memory");
+  runtime::Attach(scratch_.get(), "/scratch");
 }
 
 std::string Preparation::NewScratchDirectory(uint32_t mode) {
@@ -206,22 +264,26 @@ PreparedMount& Preparation::Add(PreparedMount::Kind kind, const char* target, ui
     ThrowErrno("preparing mounts");
   }
   PreparedMount& mount = record_.mounts[record_.mount_count++];
-  mount = {kind, index, -1, nullptr, target, true, false, Writes::kNothing};
+  mount = {kind, index, -1, target, true, false, Writes::kNothing};
   return mount;
 }
 
 PreparedMount& Preparation::AddAttached(UniqueFd fd, const char* target, uint32_t index) {
   PreparedMount& mount = Add(PreparedMount::Kind::kAttach, target, index);
   mount.fd = fd.get();
-  mount.directory = IsDirectory(fd.get());
   owned_.push_back(std::move(fd));
   return mount;
 }
 
+PreparedMount& Preparation::AddFromScratch(const std::string& name, const char* target,
+                                           uint32_t index) {
+  PreparedMount& mount = AddAttached(CloneTree(scratch_.get(), name), target, index);
+  mount.kind = PreparedMount::Kind::kScratch;
+  return mount;
+}
+
 void Preparation::AddScratch(const char* target, uint32_t mode, uint32_t index) {
-  PreparedMount& mount = Add(PreparedMount::Kind::kScratch, target, index);
-  mount.source = Keep("/scratch/" + NewScratchDirectory(mode));
-  mount.writes = Writes::kAll;
+  AddFromScratch(NewScratchDirectory(mode), target, index).writes = Writes::kAll;
 }
 
 void Preparation::AddDevices(uint32_t index) {
@@ -239,20 +301,14 @@ void Preparation::AddProcFiles(const SandboxSpec& spec, const std::string& targe
   const std::string cpuinfo = counted ? host("/proc/cpuinfo") : "";
   std::string stat = counted ? host("/proc/stat") : "";
   // As its uptime (child/child.cc), so does its boot begin now.
-  if (access("/proc/self/ns/time", F_OK) == 0) stat = fmt::format("btime {}\n", time(nullptr));
-  const std::string uuid = host("/proc/sys/kernel/random/uuid");
-  const std::string directory = NewScratchDirectory(0700);
-  const UniqueFd dir = base::OpenAt(scratch_.get(), directory, O_RDONLY | O_DIRECTORY);
-  unsigned number = 0;
+  static const bool has_own_time = access("/proc/self/ns/time", F_OK) == 0;
+  if (has_own_time) stat = fmt::format("btime {}\n", time(nullptr));
   for (const auto& [name, text] :
-       ProcFilesFor(spec.limits, {.cpuinfo = cpuinfo, .stat = stat, .fresh_uuid = uuid})) {
-    const std::string file = std::to_string(number++);
-    base::WriteFd(base::OpenAt(dir.get(), file, O_WRONLY | O_CREAT | O_EXCL, 0444).get(), text,
+       ProcFilesFor(spec.limits, {.cpuinfo = cpuinfo, .stat = stat, .fresh_uuid = FreshUuid()})) {
+    const std::string file = std::to_string(scratch_count_++);
+    base::WriteFd(base::OpenAt(scratch_.get(), file, O_WRONLY | O_CREAT | O_EXCL, 0444).get(), text,
                   name);
-    PreparedMount& mount =
-        Add(PreparedMount::Kind::kScratch, Keep(fmt::format("{}/{}", target, name)), index);
-    mount.source = Keep(fmt::format("/scratch/{}/{}", directory, file));
-    mount.directory = false;
+    AddFromScratch(file, Keep(fmt::format("{}/{}", target, name)), index).directory = false;
   }
 }
 
@@ -263,6 +319,16 @@ UniqueFd Preparation::WritableOverlay(const std::string& store, const Layers& la
   const UniqueFd work =
       base::OpenAt(scratch_.get(), NewScratchDirectory(0700), O_PATH | O_DIRECTORY);
   return MountOverlay({.lowers = Numbers(lowers), .upper = upper.get(), .work = work.get()});
+}
+
+void Preparation::UseEntries(const std::vector<std::string>* entries, const Layers& layers) {
+  if (entries == nullptr) {
+    unknown_ = layers;
+    return;
+  }
+  for (const std::string& name : *entries) entries_.push_back(Keep(name));
+  entries_.push_back(nullptr);
+  record_.entries = entries_.data();
 }
 
 UniqueFd Preparation::SkeletonRoot(const SandboxSpec& spec, const Skeleton& skeleton) {
@@ -290,6 +356,7 @@ void Preparation::AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t 
   const char* target = mount.target == "/" ? "." : mount.target.c_str() + 1;
   if (const auto* layers = std::get_if<Layers>(&mount.source)) {
     const std::string store = cache.StoreFor(ids_, layers->idmapped);
+    if (layers->writable && index == 0) UseEntries(cache.EntriesOf(store, *layers), *layers);
     AddAttached(
         layers->writable ? WritableOverlay(store, *layers) : cache.ReadOnlyOverlay(store, *layers),
         target, index)
@@ -298,7 +365,10 @@ void Preparation::AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t 
     const std::string store = cache.StoreFor(ids_, path->idmapped);
     UniqueFd tree = CloneFromStore(store, path->path);
     SetAttributes(tree.get(), kOnly | (path->writable ? 0 : ReadOnly()), 0);
-    AddAttached(std::move(tree), target, index).writes = If(path->writable);
+    const bool directory = IsDirectory(tree.get());
+    PreparedMount& attached = AddAttached(std::move(tree), target, index);
+    attached.directory = directory;
+    attached.writes = If(path->writable);
   } else if (const auto* handed = std::get_if<HandedMount>(&mount.source)) {
     if (handed->index >= handed_.size() || !handed_[handed->index].valid()) {
       errno = EBADF;
@@ -306,7 +376,10 @@ void Preparation::AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t 
     }
     UniqueFd tree = std::move(handed_[handed->index]);
     SetAttributes(tree.get(), kOnly | (handed->writable ? 0 : ReadOnly()), 0);
-    AddAttached(std::move(tree), target, index).writes = If(handed->writable);
+    const bool directory = IsDirectory(tree.get());
+    PreparedMount& attached = AddAttached(std::move(tree), target, index);
+    attached.directory = directory;
+    attached.writes = If(handed->writable);
   } else if (const auto* scratch = std::get_if<Scratch>(&mount.source)) {
     AddScratch(target, scratch->mode, index);
   } else if (const auto* skeleton = std::get_if<Skeleton>(&mount.source)) {

@@ -4,6 +4,7 @@
 
 #include <list>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,11 +30,18 @@ class MountCache {
   // A detached clone of the read-only overlay of these layers.
   base::UniqueFd ReadOnlyOverlay(const std::string& store, const Layers& layers);
 
+  // Of the root of these layers: all but what no program but root can write or enter, and empty
+  // directories of the same kind. Null until LookInto has looked.
+  const std::vector<std::string>* EntriesOf(const std::string& store, const Layers& layers);
+  void LookInto(const std::string& store, const Layers& layers, const IdRange& ids);
+
  private:
   struct Kept {
     std::vector<std::string> key;
     std::string path;
+    std::optional<std::vector<std::string>> entries;
   };
+  Kept* Find(const std::string& store, const Layers& layers);
   std::map<uint64_t, std::string> stores_;  // base << 32 | count
   std::list<Kept> overlays_;                // most recently used first
   uint64_t next_ = 0;
@@ -50,6 +58,8 @@ class Preparation {
   Preparation& operator=(const Preparation&) = delete;
 
   Prepared& record() { return record_; }
+  // For the next sandbox with the same root.
+  void Learn(MountCache& cache) const noexcept;
 
  private:
   void AddMount(MountCache& cache, const SandboxSpec& spec, uint32_t index);
@@ -57,6 +67,8 @@ class Preparation {
   void AddScratch(const char* target, uint32_t mode, uint32_t index);
   void AddProcFiles(const SandboxSpec& spec, const std::string& target, uint32_t index);
   PreparedMount& AddAttached(base::UniqueFd mount, const char* target, uint32_t index);
+  PreparedMount& AddFromScratch(const std::string& name, const char* target, uint32_t index);
+  void UseEntries(const std::vector<std::string>* entries, const Layers& layers);
   base::UniqueFd WritableOverlay(const std::string& store, const Layers& layers);
   base::UniqueFd SkeletonRoot(const SandboxSpec& spec, const Skeleton& skeleton);
   std::string NewScratchDirectory(uint32_t mode);
@@ -72,7 +84,9 @@ class Preparation {
   std::vector<char*> argv_;
   std::vector<char*> environment_;
   std::vector<char*> programs_;
-  base::UniqueFd scratch_;  // the directory /scratch, once mounted
+  std::vector<const char*> entries_;
+  std::optional<Layers> unknown_;  // the root, if its entries were not known
+  base::UniqueFd scratch_;         // the directory /scratch, once mounted
   unsigned scratch_count_ = 0;
 };
 

@@ -2,7 +2,8 @@
 //
 // Compiling at run time would cost more than everything else a start does in its user-space part;
 // and the kernel compiles the program again at each load, so a short one counts: a binary search
-// over ranges of numbers, with a few instructions for the calls whose arguments matter.
+// over ranges of numbers that jumps to answers that stand there once, with a few instructions for
+// the calls whose arguments matter.
 // (libseccomp, from which the numbers come, writes four times as many.)
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -17,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <span>
 #include <vector>
@@ -143,22 +145,43 @@ std::vector<Range> Ranges() {
   return ranges;
 }
 
-// A binary search for the loaded number.
-Program Search(std::span<const Range> ranges) {
-  if (ranges.size() == 1) return ranges.front().program;
-  const size_t middle = ranges.size() / 2;
-  const Program below = Search(ranges.first(middle));
-  const Program above = Search(ranges.subspan(middle));
-  Program program;
-  if (below.size() <= UINT8_MAX) {
-    program.push_back(Jump(BPF_JGE, ranges[middle].first, below.size(), 0));
-  } else {  // too far for a conditional jump
-    program.push_back(Jump(BPF_JGE, ranges[middle].first, 0, 1));
-    program.push_back({BPF_JMP | BPF_JA, 0, 0, static_cast<uint32_t>(below.size())});
+// What answers, each once, and where in the filter it begins.
+struct Answers {
+  explicit Answers(std::span<const Range> ranges, size_t begin) : end(begin) {
+    for (const Range& range : ranges) {
+      if (Find(range.program) != nullptr) continue;
+      places.push_back({end, range.program});
+      end += range.program.size();
+    }
   }
-  program.insert(program.end(), below.begin(), below.end());
-  program.insert(program.end(), above.begin(), above.end());
-  return program;
+  struct Place {
+    size_t begin;
+    Program program;
+  };
+  const Place* Find(const Program& program) const {
+    for (const Place& place : places) {
+      if (Same(place.program, program)) return &place;
+    }
+    return nullptr;
+  }
+  size_t end;
+  std::vector<Place> places;
+};
+
+// Appends a binary search for the loaded number; returns where it begins.
+size_t AddSearch(Program& program, std::span<const Range> ranges, const Answers& answers) {
+  if (ranges.size() == 1) return answers.Find(ranges.front().program)->begin;
+  const size_t middle = ranges.size() / 2;
+  const size_t at = program.size();
+  program.emplace_back();
+  const size_t below = AddSearch(program, ranges.first(middle), answers) - at - 1;
+  const size_t above = AddSearch(program, ranges.subspan(middle), answers) - at - 1;
+  if (below > UINT8_MAX || above > UINT8_MAX) {
+    std::fputs("compiling the system-call filter: an answer is too far for a jump\n", stderr);
+    std::exit(1);
+  }
+  program[at] = Jump(BPF_JGE, ranges[middle].first, above, below);
+  return at;
 }
 
 Program Compile() {
@@ -171,8 +194,10 @@ Program Compile() {
   AnswerIf(program, BPF_JGE, kX32, SECCOMP_RET_KILL_PROCESS);
 #endif
   const std::vector<Range> ranges = Ranges();
-  const Program search = Search(ranges);
-  program.insert(program.end(), search.begin(), search.end());
+  const Answers answers(ranges, program.size() + ranges.size() - 1);
+  AddSearch(program, ranges, answers);
+  for (const Answers::Place& place : answers.places)
+    program.insert(program.end(), place.program.begin(), place.program.end());
   return program;
 }
 

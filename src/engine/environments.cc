@@ -68,6 +68,9 @@ store::NewEntry CompileLower(Engine& engine, const rootfs::Image& image, const P
                   {.timeout = ForeignTime(engine)}, cancel);
   RequireInTime(engine, outcome,
                 fmt::format("compiling `{}` in image `{}`", package.info.name, image.name));
+  // What was cut short may have left half a file, which would be taken for a whole one.
+  const bool whole = outcome.end == runtime::Outcome::End::kExited && outcome.code == 0;
+  if (!whole) staging = engine.store().NewStaging();
   const base::UniqueFd tree =
       base::OpenAt(engine.store().dir(), package.tree, O_PATH | O_DIRECTORY);
   return rootfs::PrepareLower(tree.get(), package.info, image.interpreter, std::move(staging));

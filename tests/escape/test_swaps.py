@@ -88,7 +88,7 @@ def test_swapped_mount_points_stay_in_the_root(
     canary: Path,
     left: str | None,
 ) -> None:
-    """Each wall holds alone; without both the canary gets the directory that is made for the mount."""
+    """Each wall holds alone; without all of them the canary gets the directory that is made for the mount."""
     (place / "link").symlink_to("/store/canary")
     driver = weakened.without(*(wall for wall in WALLS_OF_MOUNT_POINTS if wall != left))
     sub = os.open(place / "sub", os.O_RDONLY | os.O_DIRECTORY)

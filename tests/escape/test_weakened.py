@@ -43,12 +43,13 @@ DEFENCES = [
     "ids",
     "descriptors",
     "in root",
+    "bare root",
     "directory",
     "init",
     "limits",
 ]
 # tests/escape/test_swaps.py takes these away.
-WALLS_OF_MOUNT_POINTS = ("in root", "ids")
+WALLS_OF_MOUNT_POINTS = ("in root", "bare root", "ids")
 WALLS_OF_THE_DIRECTORY = ("descriptors", "directory")
 LANDLOCK_CREATE_RULESET = 444
 

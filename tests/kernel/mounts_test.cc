@@ -68,6 +68,26 @@ TEST_F(Mounts, AHandedFileIsReadOnlyUnlessAskedFor) {
   EXPECT_EQ(base::ReadAt(state_->dir(), "outside/file", 100), "x");
 }
 
+// The first sandbox lists its root for Landlock's rules, the others are told what is in it.
+TEST_F(Mounts, BesideAReadOnlyMountEverySandboxMayWriteTheSame) {
+  state_->AddDirectory("image/open", 0777);
+  state_->AddDirectory("image/closed/deep/open", 0777);
+  state_->AddDirectory("image/empty");
+  state_->AddDirectory("image/private", 0700);
+  state_->AddFile("image/file", "", 0666);
+  state_->AddFile("image/closed/file", "");
+  const std::vector<std::pair<std::string, std::string>> verdicts = {
+      {"/open/new", "OK\n"},      {"/closed/deep/open/new", "OK\n"}, {"/file", "OK\n"},
+      {"/empty/new", "EACCES\n"}, {"/private/new", "EACCES\n"},      {"/closed/file", "EACCES\n"},
+      {"/new", "EACCES\n"},       {"/work/file", "EROFS\n"}};
+  for (int round = 0; round < 2; ++round) {
+    for (const auto& [path, verdict] : verdicts) {
+      EXPECT_EQ(RunWith({"/work", HandedMount{0}}, {"write", path, "text"}).output, verdict)
+          << path << ", round " << round;
+    }
+  }
+}
+
 TEST_F(Mounts, MissingTargetsAreMadeInTheWritableLayer) {
   EXPECT_EQ(RunWith({"/a/b/c", HandedMount{0}}, {"read", "/a/b/c/file"}).output, "from outside\n");
   handed_path_ = "outside/file";

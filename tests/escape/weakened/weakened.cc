@@ -62,6 +62,8 @@ const char* NameOf(Defence defence) {
       return "descriptors";
     case Defence::kInRoot:
       return "in root";
+    case Defence::kBareRoot:
+      return "bare root";
     case Defence::kDirectory:
       return "directory";
     case Defence::kInit:
