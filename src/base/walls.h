@@ -24,12 +24,15 @@ enum class Wall : uint32_t {
   kForeignTime,    // in time as well
   kUvCache,        // what it may leave in uv's cache has an end
   kBytecode,       // what it compiles is bytecode of the package, and nothing else
+  kArrivedBytes,   // a download is compared with its lock
+  kLeases,         // what is in use is not removed
   kStateOwner,     // the state directory is nobody else's
   // The workers'
   kWorkerMemory,    // each limits itself
   kInnerAddresses,  // nobody is led to one
   kAllowedHosts,    // a proxy reaches those of its sandbox
   kServerName,      // by the name that a TLS client's hello says
+  kFetchedBytes,    // a download is compared where it arrives, too
   kLoginOrigin,     // credentials go to the index they are for
   kMirroredBytes,   // a file of the mirror is what its page said
   kModes,           // a layer's files have no setuid bits

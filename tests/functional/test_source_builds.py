@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -253,10 +254,12 @@ def test_gc_takes_builds_by_age(warm: Rundlet, index: PackageIndex) -> None:
     assert removed("--unused-for", "30d")
 
 
-def test_the_time_for_building_is_a_number(warm: Rundlet) -> None:
-    for text in ("0", "-1", "ten", "1.5", "5 "):
-        error = build(warm.with_environment(RUNDLET_BUILD_TIMEOUT=text), "leaf").check(125).err
-        assert f"reading RUNDLET_BUILD_TIMEOUT `{text}`" in error
+def test_times_are_numbers(warm: Rundlet) -> None:
+    for name, text in itertools.product(
+        ("RUNDLET_BUILD_TIMEOUT", "RUNDLET_PYTHON_TIMEOUT"), ("0", "-1", "ten", "1.5", "5 ")
+    ):
+        error = build(warm.with_environment(**{name: text}), "leaf").check(125).err
+        assert f"reading {name} `{text}`" in error
 
 
 def test_what_a_build_may_not_give_or_want(warm: Rundlet, index: PackageIndex) -> None:

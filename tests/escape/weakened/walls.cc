@@ -38,6 +38,10 @@ std::string_view NameOf(Wall wall) {
       return "uv's cache";
     case Wall::kBytecode:
       return "bytecode";
+    case Wall::kArrivedBytes:
+      return "arrived bytes";
+    case Wall::kLeases:
+      return "leases";
     case Wall::kStateOwner:
       return "state's owner";
     case Wall::kWorkerMemory:
@@ -48,6 +52,8 @@ std::string_view NameOf(Wall wall) {
       return "allowed hosts";
     case Wall::kServerName:
       return "server's name";
+    case Wall::kFetchedBytes:
+      return "fetched bytes";
     case Wall::kLoginOrigin:
       return "login's origin";
     case Wall::kMirroredBytes:
