@@ -24,7 +24,8 @@ void BeyondLimit(std::string_view key, std::string_view fault) {
 
 json ParseDocument(std::string_view text, std::string_view what) {
   const auto refuse = [&](std::string cause) {
-    throw base::Error(base::Fault::kBug, fmt::format("reading {}", what)).Because(std::move(cause));
+    throw base::Error(base::Fault::kInvalid, fmt::format("reading {}", what))
+        .Because(std::move(cause));
   };
   if (text.size() > kMaxDocument) refuse("it is larger than 32 MiB");
   if (base::JsonDepth(text) > base::kMaxJsonDepth)

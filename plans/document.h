@@ -13,14 +13,14 @@
 namespace rundlet::plans {
 
 // A field that is of the wrong type, missing, or beyond a limit. Never leaves plans/: whoever knows
-// where the field came from turns it into a problem of the user's or into a bug.
+// where the field came from turns it into a problem of the user's, or refuses the document.
 struct BadField {
   enum class Kind { kShape, kLimit };  // kLimit: the author of the project can cause it
   Kind kind;
   std::string text;  // "`columns` is not a list"
 };
 
-// Refuses documents that are over-long, over-deep, or no JSON. Throws base::Error (kBug).
+// Refuses documents that are over-long, over-deep, or no JSON. Throws base::Error (kInvalid).
 nlohmann::json ParseDocument(std::string_view text, std::string_view what);
 
 // The functions below throw BadField. `object` must be an object; limits are in bytes and entries.

@@ -321,7 +321,7 @@ ProjectDocument ReadProjectDocument(std::string_view text, std::vector<Problem>&
     const json& data = ObjectMember(document, "data", TomlDocument::kMaxEntries);
     return ProjectReader(ObjectMember(document, "lines", SIZE_MAX), problems).Read(data);
   } catch (const BadField& bad) {
-    throw base::Error(base::Fault::kBug, fmt::format("reading {}", kWhat)).Because(bad.text);
+    throw base::Error(base::Fault::kInvalid, fmt::format("reading {}", kWhat)).Because(bad.text);
   }
 }
 

@@ -13,7 +13,7 @@ namespace rundlet::plans {
 // ...}}, the lines by dotted key; empty when the project has no rundlet.toml.
 //
 // Throws InvalidPipeline with everything that is wrong with the pipeline. A document that is not of
-// the agreed shape (only a bug or an attack makes one) is a base::Error of Fault::kBug.
+// the agreed shape (an image whose Python lies makes one) is a base::Error of Fault::kInvalid.
 Pipeline ReadPipeline(std::string_view reader_json, std::string_view project_json);
 
 }  // namespace rundlet::plans

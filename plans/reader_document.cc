@@ -198,7 +198,7 @@ class StepReader {
 };
 
 base::Error NotOfTheProtocol(std::string where, const BadField& bad) {
-  return base::Error(base::Fault::kBug, "reading what the pipeline's reader said")
+  return base::Error(base::Fault::kInvalid, "reading what the pipeline's reader said")
       .Because(where.empty() ? bad.text : fmt::format("{}: {}", where, bad.text));
 }
 

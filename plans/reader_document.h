@@ -27,8 +27,8 @@ struct ReaderDocument {
   bool incomplete = false;
 };
 
-// Adds what the author can mend to `problems`. Throws base::Error (kBug) when the document is not
-// of the protocol.
+// Adds what the author can mend to `problems`. Throws base::Error (kInvalid) when the document is
+// not of the protocol.
 ReaderDocument ReadReaderDocument(std::string_view text, std::vector<Problem>& problems);
 
 // What is wrong with a requirement's look; its full grammar is the resolver's to check. Empty:

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "rootfs/bytecode_program.h"
 #include "rootfs/package.h"
 #include "rootfs/package_manifest.h"
@@ -54,17 +55,6 @@ void CheckHeader(int tree, const std::string& path) {
   }
 }
 
-void CheckBytecode(int tree, const std::vector<PackageFile>& files, const std::string& cache_tag) {
-  std::set<std::string_view> sources;
-  for (const PackageFile& file : files) sources.insert(file.path);
-  for (const auto& [path, file] : FilesOf(store::ManifestOf(tree))) {
-    const std::string module = ModuleOf(path, cache_tag);
-    if (module.empty() || !sources.contains(module))
-      RefuseBytecode(path, "the image's interpreter wrote it unasked");
-    CheckHeader(tree, path);
-  }
-}
-
 void LinkPackage(int package_tree, int tree, const std::vector<PackageFile>& files) {
   std::string folder;
   base::UniqueFd from;
@@ -86,6 +76,18 @@ void LinkPackage(int package_tree, int tree, const std::vector<PackageFile>& fil
 
 }  // namespace
 
+void CheckBytecode(int tree, const std::vector<PackageFile>& files, const std::string& cache_tag) {
+  std::set<std::string_view> sources;
+  for (const PackageFile& file : files) sources.insert(file.path);
+  for (const auto& [path, file] : FilesOf(store::ManifestOf(tree))) {
+    const std::string module = ModuleOf(path, cache_tag);
+    const bool asked = !module.empty() && sources.contains(module);
+    if (!asked && base::Holds(base::Wall::kBytecode))
+      RefuseBytecode(path, "the image's interpreter wrote it unasked");
+    if (asked) CheckHeader(tree, path);
+  }
+}
+
 std::string LowerKey(std::string_view package_key, const Interpreter& interpreter) {
   base::Sha256 hash;
   hash.AddField("lower");
@@ -95,30 +97,27 @@ std::string LowerKey(std::string_view package_key, const Interpreter& interprete
   return hash.Finish().hex();
 }
 
-CompileCommand MakeCompileCommand(const store::EntryInfo& package, const Interpreter& interpreter,
+CompileCommand MakeCompileCommand(const std::string& package_tree, const Interpreter& interpreter,
                                   const store::Staging& staging) {
   if (fchmod(staging.tree(), 0777) < 0)
     base::ThrowErrno("opening a staging directory to its sandbox");
   const std::string site = fmt::format("/lib/python{}/site-packages", interpreter.tag);
   CompileCommand command;
-  command.mounts = {
-      {"/env", runtime::StorePath{store::Store::PathOf(package.kind, package.key), false, false}},
-      {"/out", runtime::StorePath{staging.tree_path(), true, true}}};
+  command.mounts = {{"/env", runtime::StorePath{package_tree, false, false}},
+                    {"/out", runtime::StorePath{staging.tree_path(), true, true}}};
   command.argv = {interpreter.executable, "-I",          "-S",         "-",
                   "/env" + site,          "/out" + site, "/env" + site};
   command.input = kCompileProgram;
   return command;
 }
 
-store::EntryInfo CommitLower(store::Store& store, const store::EntryInfo& package,
+store::NewEntry PrepareLower(int package_tree, const store::EntryInfo& package,
                              const Interpreter& interpreter, store::Staging staging) {
   // Before anything else: from here on only we can write there.
   store::Normalise(staging.tree());
-  const std::vector<PackageFile> files = ReadPackageFiles(store, package);
+  const std::vector<PackageFile> files = ReadPackageFiles(package_tree, package);
   CheckBytecode(staging.tree(), files, CacheTag(interpreter));
-  const base::UniqueFd package_tree = base::OpenAt(
-      store.dir(), store::Store::PathOf(package.kind, package.key), O_PATH | O_DIRECTORY);
-  LinkPackage(package_tree.get(), staging.tree(), files);
+  LinkPackage(package_tree, staging.tree(), files);
   store::Normalise(staging.tree());
   const store::Manifest manifest = store::ManifestOf(staging.tree());
   store::EntryInfo info;
@@ -129,8 +128,7 @@ store::EntryInfo CommitLower(store::Store& store, const store::EntryInfo& packag
   info.output = manifest.digest();
   info.bytes = manifest.bytes;
   info.files = manifest.files;
-  store.Commit(std::move(staging), info);
-  return info;
+  return {std::move(staging), std::move(info)};
 }
 
 std::string CacheTag(const Interpreter& interpreter) {

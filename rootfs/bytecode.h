@@ -3,8 +3,9 @@
 // A lower entry (Kind::kLower) holds hard links to a package entry's files plus __pycache__/*.pyc
 // next to them. Its key holds the interpreter's identity, since the image's interpreter wrote the
 // bytecode: it reaches only sandboxes with that very interpreter. The engine runs the compiler
-// between MakeCompileCommand and CommitLower, in a sandbox of the image with the package directory
-// read-only at /env and a staging tree writable at /out.
+// between MakeCompileCommand and PrepareLower, in a sandbox of the image with the package directory
+// read-only at /env and a staging tree writable at /out. The package may itself be in staging
+// still: both become entries together.
 #pragma once
 
 #include <string>
@@ -13,6 +14,7 @@
 
 #include "base/cancel.h"
 #include "rootfs/interpreter.h"
+#include "rootfs/package.h"
 #include "runtime/mount_plan.h"
 #include "store/store.h"
 
@@ -29,17 +31,22 @@ struct CompileCommand {
   std::string input;  // standard input: the program
 };
 
-// `package` is a package entry; `staging` an empty one that becomes the lower. Opens the staging
-// tree to the sandbox's ids (mode 0777; nobody else can reach a staging directory).
-CompileCommand MakeCompileCommand(const store::EntryInfo& package, const Interpreter& interpreter,
+// `package_tree` is where the package is, relative to the state directory; `staging` an empty one
+// that becomes the lower. Opens the staging tree to the sandbox's ids (mode 0777; nobody else can
+// reach a staging directory).
+CompileCommand MakeCompileCommand(const std::string& package_tree, const Interpreter& interpreter,
                                   const store::Staging& staging);
 
 // After the sandbox is gone: checks that the staging tree holds nothing but bytecode of the
-// package's modules with an unchecked hash, adds hard links to the package's files and commits. The
-// caller holds the lower's make lease and a use lease on the package. Throws base::Error (kInvalid)
+// package's modules with an unchecked hash, and adds hard links to the package's files. The caller
+// holds the lower's make lease. `package_tree` is a descriptor. Throws base::Error (kInvalid)
 // naming the first file that should not be there.
-store::EntryInfo CommitLower(store::Store& store, const store::EntryInfo& package,
+store::NewEntry PrepareLower(int package_tree, const store::EntryInfo& package,
                              const Interpreter& interpreter, store::Staging staging);
+
+// Checks that a tree holds nothing but bytecode of these modules with an unchecked hash. Throws
+// base::Error (kInvalid) naming the first file that should not be there.
+void CheckBytecode(int tree, const std::vector<PackageFile>& files, const std::string& cache_tag);
 
 // "cpython-311" of an interpreter whose ABI is "cp311": the middle of a .pyc file's name.
 std::string CacheTag(const Interpreter& interpreter);

@@ -101,8 +101,11 @@ std::vector<std::string> CheckEnvironment(store::Store& store, const Environment
   std::vector<DistributionFiles> files;
   std::vector<std::string> warnings;
   for (const InstalledDistribution* one : Ordered(parts)) {
-    files.push_back(
-        {one->distribution.Label(), one->distribution.name, ReadPackageFiles(store, one->package)});
+    const base::UniqueFd tree =
+        base::OpenAt(store.dir(), store::Store::PathOf(one->package.kind, one->package.key),
+                     O_PATH | O_DIRECTORY);
+    files.push_back({one->distribution.Label(), one->distribution.name,
+                     ReadPackageFiles(tree.get(), one->package)});
     for (const std::string& name : ReadPackageMeta(one->package).top_level) {
       if (std::find(kBackported.begin(), kBackported.end(), name) == kBackported.end()) continue;
       warnings.push_back(fmt::format("`{}` brings `{}`, which Python's own standard library hides",

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/cancel.h"
+#include "base/error.h"
 #include "rootfs/distribution.h"
 #include "rootfs/index_access.h"
 #include "rootfs/worker_client.h"
@@ -25,16 +26,25 @@ struct NetworkSettings {
   std::vector<IndexLogin> logins = {};  // sent to the scheme, host and port of their URLs only
 };
 
-// Puts every wheel that is not there yet into the store: Kind::kWheel, keyed by its sha256, its
-// tree the one file under the name of whoever brought it first (WheelFile says it). Size and digest
-// are checked by the worker and again here. Wheels that arrived stay when another one fails.
-// `progress` counts items of `distributions`; `on_wait` is called when somebody else fetches one.
-// The caller holds use leases. Throws base::Error (kHost: network; kInvalid: other bytes than
-// locked) naming the wheel and the host; Cancelled.
-void FetchWheels(store::Store& store, WorkerClient& workers,
-                 const std::vector<Distribution>& distributions, const NetworkSettings& network,
-                 const ProgressCallback& progress, const base::CancelToken* cancel,
-                 const store::WaitCallback& on_wait = {});
+// A wheel that shall be in the store, and who is told of its way there.
+struct WantedWheel {
+  const Distribution* distribution = nullptr;
+  std::function<void(const WorkerProgress&)> on_progress = {};  // `item` means nothing
+  store::WaitCallback on_wait = {};                             // somebody else fetches it
+};
+
+// Puts the wheels that are not there yet into the store: Kind::kWheel, keyed by its sha256, its
+// tree the one file under the name of whoever brought it first (WheelFile says it). One worker
+// fetches up to 64 of them, over few connections. Size and digest are checked by the worker and
+// again here. Answers, wheel by wheel, what went wrong (kHost: network; kInvalid: other bytes than
+// locked), naming the wheel and the host; those that arrived stay. The caller holds use leases.
+// Throws base::Error for what concerns all of them (a full disk), and Cancelled.
+[[nodiscard]] std::vector<std::optional<base::Error>> FetchWheels(
+    store::Store& store, WorkerClient& workers, const std::vector<WantedWheel>& wanted,
+    const NetworkSettings& network, const base::CancelToken* cancel);
+// One; throws what went wrong.
+void FetchWheel(store::Store& store, WorkerClient& workers, const Distribution& distribution,
+                const NetworkSettings& network, const base::CancelToken* cancel);
 
 // One file that is no entry of the store yet.
 struct WantedFile {
@@ -45,7 +55,7 @@ struct WantedFile {
   std::optional<base::Digest> sha256 = {};  // nothing: whatever comes
 };
 // Downloads it; the staging's tree holds the one file. The digest is checked by the worker and
-// again here. Throws as FetchWheels does.
+// again here. Throws as FetchWheel does.
 store::Staging FetchFile(store::Store& store, WorkerClient& workers, const WantedFile& wanted,
                          const NetworkSettings& network, const base::CancelToken* cancel);
 

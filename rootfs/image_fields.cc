@@ -20,6 +20,10 @@ base::Error RefuseDocument(const DocumentOrigin& origin, std::string why) {
 
 }  // namespace
 
+DocumentOrigin AnswerOf(std::string_view command) {
+  return {fmt::format("reading the answer of worker `{}`", command)};
+}
+
 json ParseJson(std::string_view bytes, const DocumentOrigin& origin) {
   std::vector<std::set<std::string>> keys;
   const auto check = [&](int depth, json::parse_event_t event, json& value) {

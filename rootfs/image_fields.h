@@ -12,12 +12,14 @@
 
 namespace rundlet::rootfs {
 
-// Who wrote a document, and so whose fault it is when it is wrong: kInvalid for a user's image,
-// kBug for our workers' answers, kHost for our own records.
+// Who wrote a document, and so whose fault it is when it is wrong: kInvalid for a user's image and
+// for a worker's answer (who took it over is an outsider), kHost for our own records.
 struct DocumentOrigin {
   std::string what;  // "reading the image's index"
   base::Fault fault = base::Fault::kInvalid;
 };
+// What `command` of rundlet-worker answers.
+DocumentOrigin AnswerOf(std::string_view command);
 
 // Strict: one value, valid UTF-8, no key twice in an object, at most 64 levels. Throws base::Error.
 nlohmann::json ParseJson(std::string_view bytes, const DocumentOrigin& origin);

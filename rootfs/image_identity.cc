@@ -19,7 +19,7 @@ base::Digest HashInterpreter(WorkerClient& worker, const Image& image,
   if (libpython) request["libpython"] = *libpython;
   job.request = request.dump();
   job.mounts = {BareImageMount(image)};
-  const DocumentOrigin origin{"reading a worker's answer on an interpreter", base::Fault::kBug};
+  const DocumentOrigin origin = AnswerOf(job.command);
   const json answer = ParseJson(worker.Run(
                                     job, [](const WorkerProgress&) {}, cancel),
                                 origin);

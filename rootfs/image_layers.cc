@@ -50,7 +50,7 @@ class LayerQueue {
         if (cancel_ != nullptr) cancel_->ThrowIfCancelled();
         stop_.ThrowIfCancelled();
         held_[number] = EnsureLayer(
-            store_, worker_, sources_[number],
+            store_, worker_, sources_[number], window_,
             [&](LayerState state, uint64_t done, uint64_t total) {
               Report(number, state, done, total);
             },
@@ -76,6 +76,7 @@ class LayerQueue {
   const ImportProgressCallback& progress_;
   const base::CancelToken* cancel_;
   base::CancelToken stop_;
+  const LargeWindow window_;
   std::vector<std::optional<HeldLayer>> held_;  // each element is one thread's at a time
   std::atomic<size_t> next_{0};
   std::mutex mutex_;

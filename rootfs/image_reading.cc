@@ -11,7 +11,7 @@ namespace {
 using nlohmann::json;
 
 const DocumentOrigin& Answer() {
-  static const DocumentOrigin origin{"reading a worker's answer on an image", base::Fault::kBug};
+  static const DocumentOrigin origin = AnswerOf("read-image");
   return origin;
 }
 

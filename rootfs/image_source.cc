@@ -74,13 +74,14 @@ void ImageSource::ReadArchive(store::Store& store, WorkerClient& worker, uint64_
     decompressed_ = base::OpenAt(staging_->tree(), "archive", O_RDONLY | O_NONBLOCK);
     const struct stat info = Look(decompressed_.get());
     if (!S_ISREG(info.st_mode)) {
-      throw base::Error(base::Fault::kBug, "decompressing an archive").Because("no file was made");
+      throw base::Error(base::Fault::kInvalid, "decompressing an archive")
+          .Because("worker `split-archive` made no file");
     }
     fd = decompressed_.get();
     size = static_cast<uint64_t>(info.st_size);
   }
 
-  const DocumentOrigin origin{"reading a worker's answer on an archive", base::Fault::kBug};
+  const DocumentOrigin origin = AnswerOf(job.command);
   const json value = ParseJson(answer, origin);
   for (const json& element : Fields(value, origin).List("members", kMembers)) {
     const Fields member(element, origin);

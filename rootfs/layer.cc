@@ -35,7 +35,7 @@ struct LayerAnswer {
 };
 
 LayerAnswer ReadLayerAnswer(const std::string& text) {
-  const DocumentOrigin origin{"reading a worker's answer on a layer", base::Fault::kBug};
+  const DocumentOrigin origin = AnswerOf("unpack-layer");
   const json value = ParseJson(text, origin);
   const Fields fields(value, origin);
   LayerAnswer answer{std::nullopt, fields.DigestAt("diff_id"), fields.Text("compression"), {}};
@@ -102,7 +102,7 @@ std::string RunOnStream(WorkerClient& worker, WorkerJob job, const LayerSource& 
       }
       pipe.write.reset();
     });
-    job.files = {pipe.read.get()};
+    job.files.front() = pipe.read.get();
     try {
       answer = worker.Run(
           job, [](const WorkerProgress&) {}, cancel);
@@ -125,7 +125,8 @@ std::string RunOnStream(WorkerClient& worker, WorkerJob job, const LayerSource& 
 }
 
 void Unpack(store::Store& store, WorkerClient& worker, const LayerSource& source,
-            const LayerProgress& progress, const base::CancelToken* cancel) {
+            const LargeWindow& window, const LayerProgress& progress,
+            const base::CancelToken* cancel) {
   store::Staging staging = store.NewStaging();
   WorkerJob job;
   job.command = "unpack-layer";
@@ -136,7 +137,8 @@ void Unpack(store::Store& store, WorkerClient& worker, const LayerSource& source
                      {"blob", source.blob_digest ? source.blob_digest->hex() : ""},
                      {"diff_id", source.diff_id.hex()}}
                     .dump();
-  job.files = {source.blob.fd};
+  const base::UniqueFd turn = window.ForWorker();
+  job.files = {source.blob.fd, turn.get()};
   job.mounts = {{"/out", runtime::StorePath{staging.tree_path(), true, true}}};
   job.privilege = runtime::Privilege::kUnpacker;
   const auto report = [&](const WorkerProgress& now) {
@@ -179,8 +181,16 @@ bool HidesLower(const store::EntryInfo& info) {
 
 }  // namespace
 
+LargeWindow::LargeWindow() : file_(base::MemoryFile("rundlet-window", "")) {}
+
+// Opened anew: who shares an open file shares its lock.
+base::UniqueFd LargeWindow::ForWorker() const {
+  return base::OpenHostPath(fmt::format("/proc/self/fd/{}", file_.get()), O_RDONLY);
+}
+
 HeldLayer EnsureLayer(store::Store& store, WorkerClient& worker, const LayerSource& source,
-                      const LayerProgress& progress, const base::CancelToken* cancel) {
+                      const LargeWindow& window, const LayerProgress& progress,
+                      const base::CancelToken* cancel) {
   const std::string key = source.diff_id.hex();
   store::Lease use = store.Use(Kind::kLayer, key);
   LayerState state = LayerState::kPresent;
@@ -191,7 +201,7 @@ HeldLayer EnsureLayer(store::Store& store, WorkerClient& worker, const LayerSour
     if (!store.Find(Kind::kLayer, key)) {
       state = LayerState::kDone;
       try {
-        Unpack(store, worker, source, progress, cancel);
+        Unpack(store, worker, source, window, progress, cancel);
       } catch (base::Error& error) {
         error.While(fmt::format("unpacking layer `sha256:{}`", key));
         throw;

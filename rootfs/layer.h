@@ -8,6 +8,7 @@
 
 #include "base/cancel.h"
 #include "base/digest.h"
+#include "base/fd.h"
 #include "rootfs/worker_client.h"
 #include "store/store.h"
 
@@ -43,12 +44,26 @@ struct HeldLayer {
   store::Lease lease;
 };
 
+// Of the layers that are unpacked at once, one at a time may be of a kind that takes much memory to
+// decompress. Whose turn it is, workers find out among themselves: by a lock, which the kernel
+// drops with its holder.
+class LargeWindow {
+ public:
+  LargeWindow();
+  // A file to lock, one a worker.
+  base::UniqueFd ForWorker() const;
+
+ private:
+  base::UniqueFd file_;
+};
+
 // Finds the layer, or waits for whoever makes it, or unpacks it in a worker, compares both digests
 // with what the image says, and commits it. `worker` is asked from the calling thread, and from one
 // more that runs a stream. Throws
 // base::Error, also for a layer that is not what the image says; then nothing of it stays. Throws
 // base::Cancelled.
 HeldLayer EnsureLayer(store::Store& store, WorkerClient& worker, const LayerSource& source,
-                      const LayerProgress& progress, const base::CancelToken* cancel);
+                      const LargeWindow& window, const LayerProgress& progress,
+                      const base::CancelToken* cancel);
 
 }  // namespace rundlet::rootfs

@@ -6,8 +6,7 @@
 #include <set>
 #include <string_view>
 
-#include "base/error.h"
-#include "base/text.h"
+#include "rootfs/image_fields.h"
 
 namespace rundlet::rootfs {
 namespace {
@@ -15,6 +14,8 @@ namespace {
 // Of a GPU's driver, which comes with the device.
 constexpr std::array<std::string_view, 3> kDriverLibraries = {"libcuda.so.", "libnvidia-",
                                                               "libnvcuvid.so."};
+
+constexpr size_t kMostLibraries = 1'000'000;
 
 bool IsOfDriver(std::string_view soname) {
   return std::any_of(kDriverLibraries.begin(), kDriverLibraries.end(),
@@ -29,14 +30,12 @@ std::vector<std::string> ListLibraries(WorkerClient& workers, const Image& image
   job.command = "list-libraries";
   job.request = "{}";
   job.mounts = {BareImageMount(image)};
-  try {
-    return nlohmann::json::parse(workers.Run(job, {}, cancel))
-        .at("libraries")
-        .get<std::vector<std::string>>();
-  } catch (const nlohmann::json::exception& error) {
-    throw base::Error(base::Fault::kBug, "reading a worker's answer on an image's libraries")
-        .Because(base::Printable(error.what()));
-  }
+  const DocumentOrigin origin = AnswerOf(job.command);
+  const nlohmann::json answer = ParseJson(workers.Run(job, {}, cancel), origin);
+  std::vector<std::string> names;
+  for (const nlohmann::json& name : Fields(answer, origin).List("libraries", kMostLibraries))
+    names.push_back(TextOf(name, origin));
+  return names;
 }
 
 std::vector<MissingLibrary> FindMissingLibraries(const std::vector<PackageMeta>& packages,

@@ -74,7 +74,7 @@ NamedWheel FetchByUrl(store::Store& store, WorkerClient& workers, const std::str
   if (sha256.has_value()) {
     distribution.sha256 = *sha256;
     NamedWheel wheel{std::move(distribution), store.Use(store::Kind::kWheel, sha256->hex())};
-    FetchWheels(store, workers, {wheel.distribution}, network, {}, cancel);
+    FetchWheel(store, workers, wheel.distribution, network, cancel);
     return wheel;
   }
   store::Staging staging =

@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "rootfs/fetch.h"
+#include "rootfs/image_fields.h"
 #include "rootfs/package_manifest.h"
 #include "rootfs/wheel_name.h"
 #include "rootfs/wheel_paths.h"
@@ -36,6 +37,7 @@ std::string Machine() {
       .Because(std::string(cause));
 }
 
+constexpr size_t kFileLimit = 1'000'000;
 constexpr size_t kLibraryLimit = 20'000;
 
 struct WorkerReport {
@@ -53,23 +55,35 @@ std::vector<SharedLibrary> ReadLibraries(const nlohmann::json& items) {
   return libraries;
 }
 
-WorkerReport ReadReport(const std::string& text) {
-  try {
-    const nlohmann::json answer = nlohmann::json::parse(text);
-    WorkerReport report;
-    answer.at("dist_info").get_to(report.dist_info);
-    for (const nlohmann::json& file : answer.at("files")) {
-      const auto digest = base::Digest::Parse(file.at(2).get<std::string>());
-      if (!digest.has_value()) Disagree("?", "the worker's digest is malformed");
-      const std::string path = file.at(0);
-      report.files[path] = {file.at(1).get<uint64_t>(), *digest, file.at(3).get<bool>()};
-    }
-    report.libraries = ReadLibraries(answer.at("libraries"));
-    return report;
-  } catch (const nlohmann::json::exception& error) {
-    throw base::Error(base::Fault::kBug, "reading the installer's answer")
-        .Because(base::Printable(error.what()));
+// `libraries`: [[path, soname, [needed soname, ...]], ...]
+std::vector<SharedLibrary> ReportedLibraries(const Fields& answer, const DocumentOrigin& origin) {
+  std::vector<SharedLibrary> libraries;
+  for (const nlohmann::json& item : answer.List("libraries", kLibraryLimit)) {
+    if (!item.is_array() || item.size() != 3 || !item[2].is_array())
+      throw answer.Refuse("`libraries` holds something else than libraries");
+    SharedLibrary library{TextOf(item[0], origin), TextOf(item[1], origin), {}};
+    for (const nlohmann::json& needed : item[2]) library.needed.push_back(TextOf(needed, origin));
+    libraries.push_back(std::move(library));
   }
+  return libraries;
+}
+
+// `files`: [[path, size, sha256, executable], ...]
+WorkerReport ReadReport(const std::string& text) {
+  const DocumentOrigin origin = AnswerOf("install-wheel");
+  const nlohmann::json document = ParseJson(text, origin);
+  const Fields answer(document, origin);
+  WorkerReport report;
+  report.dist_info = answer.Text("dist_info");
+  for (const nlohmann::json& file : answer.List("files", kFileLimit)) {
+    if (!file.is_array() || file.size() != 4 || !file[1].is_number_unsigned() ||
+        !file[3].is_boolean())
+      throw answer.Refuse("`files` holds something else than files");
+    report.files[TextOf(file[0], origin)] = {file[1].get<uint64_t>(), DigestOf(file[2], origin),
+                                             file[3].get<bool>()};
+  }
+  report.libraries = ReportedLibraries(answer, origin);
+  return report;
 }
 
 // The tree holds what the worker listed, and RECORD is what we would write for that: from here on
@@ -226,20 +240,6 @@ store::NewEntry PreparePackage(store::Store& store, WorkerClient& workers,
   }
 }
 
-store::EntryInfo InstallPackage(store::Store& store, WorkerClient& workers,
-                                const Distribution& distribution, const std::string& python_tag,
-                                const base::CancelToken* cancel,
-                                const store::WaitCallback& on_wait) {
-  const std::string key = PackageKey(distribution, python_tag);
-  if (auto there = store.Find(store::Kind::kPackage, key)) return *there;
-  const store::Lease lease = store.Make(store::Kind::kPackage, key, cancel, on_wait);
-  if (auto there = store.Find(store::Kind::kPackage, key)) return *there;
-  store::NewEntry entry = PreparePackage(store, workers, distribution, python_tag, cancel);
-  store::EntryInfo info = entry.info;
-  store.Commit(std::move(entry.staging), std::move(entry.info));
-  return info;
-}
-
 PackageMeta ReadPackageMeta(const store::EntryInfo& package) {
   try {
     const nlohmann::json meta = nlohmann::json::parse(package.meta);
@@ -257,13 +257,12 @@ PackageMeta ReadPackageMeta(const store::EntryInfo& package) {
   }
 }
 
-std::vector<PackageFile> ReadPackageFiles(store::Store& store, const store::EntryInfo& package) {
+std::vector<PackageFile> ReadPackageFiles(int tree, const store::EntryInfo& package) {
   const PackageMeta meta = ReadPackageMeta(package);
   const WheelLayout layout{meta.dist_info, "", meta.name, meta.python_tag};
-  const std::string path = store::Store::PathOf(package.kind, package.key) + "/" +
-                           layout.SitePackages() + "/" + layout.dist_info + "/RECORD";
+  const std::string path = layout.SitePackages() + "/" + layout.dist_info + "/RECORD";
   std::vector<PackageFile> files;
-  for (RecordRow& row : ParseRecord(base::ReadAt(store.dir(), path, kRecordLimit))) {
+  for (RecordRow& row : ParseRecord(base::ReadAt(tree, path, kRecordLimit))) {
     files.push_back({PathOfRecord(layout, row.path), row.sha256, row.size.value_or(0)});
   }
   std::sort(files.begin(), files.end(),

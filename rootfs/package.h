@@ -48,24 +48,18 @@ struct PackageFile {
 // The key of the package entry of a wheel.
 std::string PackageKey(const Distribution& distribution, const std::string& python_tag);
 
-// The finished tree and its record, not committed: for committing several at once
-// (Store::CommitAll). The wheel entry is there. The caller holds the make lease. Throws base::Error
-// (kInvalid) for a wheel that is not what it says, naming the file.
+// The finished tree and its record, to be committed with what is made from it (Store::CommitAll).
+// The wheel entry is there. The caller holds the make lease. Throws base::Error (kInvalid) for a
+// wheel that is not what it says, naming the file.
 store::NewEntry PreparePackage(store::Store& store, WorkerClient& workers,
                                const Distribution& distribution, const std::string& python_tag,
                                const base::CancelToken* cancel);
 
-// The entry; made when it is not there. `on_wait` is called when somebody else is making it. The
-// caller holds its use lease.
-store::EntryInfo InstallPackage(store::Store& store, WorkerClient& workers,
-                                const Distribution& distribution, const std::string& python_tag,
-                                const base::CancelToken* cancel,
-                                const store::WaitCallback& on_wait = {});
-
 // Throws base::Error (kBug) when the record is not one of ours.
 PackageMeta ReadPackageMeta(const store::EntryInfo& package);
 
-// Every file of a package entry, sorted by path, from the RECORD rundlet wrote.
-std::vector<PackageFile> ReadPackageFiles(store::Store& store, const store::EntryInfo& package);
+// Every file of a package, sorted by path, from the RECORD rundlet wrote. `tree` is a descriptor of
+// its tree, in the store or in staging.
+std::vector<PackageFile> ReadPackageFiles(int tree, const store::EntryInfo& package);
 
 }  // namespace rundlet::rootfs

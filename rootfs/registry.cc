@@ -59,7 +59,7 @@ Registry::Answer Registry::Get(const Wanted& wanted, int fd, const ProgressCallb
   job.files = {fd};
   if (wanted.copy >= 0) job.files.push_back(wanted.copy);
   AddNetwork(access_.network, job);
-  const DocumentOrigin origin{"reading a worker's answer on a registry", base::Fault::kBug};
+  const DocumentOrigin origin = AnswerOf(job.command);
   const json value = ParseJson(worker_.Run(job, progress, cancel), origin);
   const Fields fields(value, origin);
   {

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "rootfs/build_program.h"
+#include "rootfs/image_fields.h"
 #include "rootfs/wheel_name.h"
 
 namespace rundlet::rootfs {
@@ -56,24 +57,21 @@ SourceArchive FindSource(WorkerClient& workers, const IndexAccess& index, const 
   job.request =
       nlohmann::json({{"index", index.login.url}, {"project", name}, {"source", version}}).dump();
   AddNetwork(network, job);
-  const nlohmann::json answer = nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
-  if (!answer.is_object() || !answer.contains("file") || !answer["file"].is_object()) {
+  const DocumentOrigin origin = AnswerOf(job.command);
+  const nlohmann::json answer = ParseJson(workers.Run(job, {}, cancel), origin);
+  const Fields fields(answer, origin);
+  if (!fields.Has("file")) {
     throw base::Error(base::Fault::kInvalid,
                       fmt::format("looking for the source archive of `{} {}`", name, version))
         .Because(fmt::format("`{}` offers none with a sha256", UrlHost(index.login.url)));
   }
   SourceArchive archive{.name = name, .version = version, .source = {}, .realm = index.realm()};
   Source& source = archive.source;
-  try {
-    const nlohmann::json& file = answer["file"];
-    file.at("filename").get_to(source.filename);
-    file.at("url").get_to(source.url);
-    file.at("size").get_to(source.size);
-    source.sha256 = base::Digest::Parse(file.at("sha256").get<std::string>()).value();
-  } catch (const std::exception& error) {
-    throw base::Error(base::Fault::kBug, "reading the index reader's answer")
-        .Because(base::Printable(error.what()));
-  }
+  const Fields file = fields.Object("file");
+  source.filename = file.Text("filename");
+  source.url = file.Text("url");
+  source.size = file.Number("size");
+  source.sha256 = file.DigestAt("sha256");
   if (!IsArchiveName(source.filename) || !IsFetchableUrl(source.url)) {
     throw base::Error(base::Fault::kInvalid,
                       fmt::format("using `{}`", base::Printable(source.filename)))

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "rootfs/image_fields.h"
 #include "rootfs/package.h"
 
 namespace rundlet::rootfs {
@@ -52,8 +53,10 @@ Distribution FindUv(WorkerClient& workers, const std::string& index, const base:
   job.request =
       nlohmann::json({{"index", index}, {"project", "uv"}, {"sha256", {digest.hex()}}}).dump();
   AddNetwork(network, job);
-  const nlohmann::json answer = nlohmann::json::parse(workers.Run(job, {}, cancel), nullptr, false);
-  if (!answer.is_object() || !answer.contains("file") || !answer["file"].is_object()) {
+  const DocumentOrigin origin = AnswerOf(job.command);
+  const nlohmann::json answer = ParseJson(workers.Run(job, {}, cancel), origin);
+  const Fields fields(answer, origin);
+  if (!fields.Has("file")) {
     throw base::Error(base::Fault::kHost, "looking for the resolver `uv`")
         .Because(fmt::format("`{}` does not offer version {} with the digest this rundlet expects",
                              UrlHost(index), kUvVersion))
@@ -63,14 +66,10 @@ Distribution FindUv(WorkerClient& workers, const std::string& index, const base:
   uv.name = "uv";
   uv.version = kUvVersion;
   uv.sha256 = digest;
-  try {
-    answer["file"].at("filename").get_to(uv.filename);
-    answer["file"].at("url").get_to(uv.url);
-    answer["file"].at("size").get_to(uv.size);
-  } catch (const nlohmann::json::exception& error) {
-    throw base::Error(base::Fault::kBug, "reading the index reader's answer")
-        .Because(base::Printable(error.what()));
-  }
+  const Fields file = fields.Object("file");
+  uv.filename = file.Text("filename");
+  uv.url = file.Text("url");
+  uv.size = file.Number("size");
   CheckDistribution(uv);
   return uv;
 }
@@ -96,7 +95,7 @@ store::EntryInfo EnsureUv(store::Store& store, WorkerClient& workers, const std:
   if (auto there = store.Find(store::Kind::kTool, key)) return *there;
   const Distribution uv = FindUv(workers, index, digest, network, cancel);
   const store::Lease wheel_lease = store.Use(store::Kind::kWheel, digest.hex());
-  FetchWheels(store, workers, {uv}, network, {}, cancel);
+  FetchWheel(store, workers, uv, network, cancel);
   store::NewEntry entry = PreparePackage(store, workers, uv, kPythonTag, cancel);
   entry.info.kind = store::Kind::kTool;
   entry.info.key = key;

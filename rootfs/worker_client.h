@@ -21,8 +21,9 @@
 namespace rundlet::rootfs {
 
 struct WorkerJob {
-  std::string
-      command;  // sub-command of rundlet-worker: "unpack-layer", "install-wheel", "fetch", ...
+  // Sub-command of rundlet-worker ("unpack-layer", "install-wheel", ...); with a network, of
+  // rundlet-fetcher ("fetch", "registry-get", ...).
+  std::string command;
   std::string request;  // JSON text, the worker's standard input; at most 64 MiB
   // Our descriptors of open regular files and pipes; the worker has them as 3, 4, 5, ... Never a
   // directory: with one, ".." leads out of the sandbox.

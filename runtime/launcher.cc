@@ -30,6 +30,13 @@ std::chrono::nanoseconds Duration(const timeval& time) {
   return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
 }
 
+// Whether owners of the state directory's files are shifted into the sandbox's ids there.
+bool ShiftsOwners(const MountSource& source) {
+  if (const auto* layers = std::get_if<Layers>(&source)) return layers->idmapped;
+  if (const auto* path = std::get_if<StorePath>(&source)) return path->idmapped;
+  return false;
+}
+
 Error StartError(const SandboxSpec& spec, const Failure& failure) {
   const std::string text = base::ErrnoText(failure.error_number);
   if (failure.stage == Stage::kExec) {
@@ -56,6 +63,13 @@ Error StartError(const SandboxSpec& spec, const Failure& failure) {
     error =
         base::ErrnoError(failure.error_number,
                          fmt::format("mounting `{}`", spec.mounts.mounts[failure.index].target));
+  }
+  if (failure.error_number == EINVAL && failure.stage == Stage::kMounts &&
+      failure.index < spec.mounts.mounts.size() &&
+      ShiftsOwners(spec.mounts.mounts[failure.index].source)) {
+    error.SetHint(
+        "where the file system of the state directory cannot shift owners (tmpfs can since Linux "
+        "6.3), choose another with --state");
   }
   error.While(fmt::format("starting a sandbox for `{}`", spec.argv.front()));
   if (failure.error_number == EPERM || failure.error_number == ENOSYS) {

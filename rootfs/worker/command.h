@@ -1,5 +1,5 @@
-// The sub-commands of rundlet-worker: each parses or fetches outside bytes as an unprivileged
-// process in a sandbox.
+// The sub-commands of rundlet-worker, which parse outside bytes, and of rundlet-fetcher, which
+// fetch or serve them: each as an unprivileged process in a sandbox.
 #pragma once
 
 #include <cstdint>

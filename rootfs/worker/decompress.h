@@ -18,7 +18,10 @@ using ReadCompressed = std::function<std::span<const std::byte>()>;
 
 // What is behind the last member is not looked at.
 std::unique_ptr<ByteSource> DecompressGzip(ReadCompressed read);
-// Refused where more than 64 MiB have to be remembered.
-std::unique_ptr<ByteSource> DecompressZstd(ReadCompressed read);
+// Waits, if it must, until so much memory may be taken as only one decompressor of several should
+// have; false when it may not.
+using TakeTurn = std::function<bool()>;
+// Refused where more than 32 MiB have to be remembered; for more than 8 MiB, `turn` is asked once.
+std::unique_ptr<ByteSource> DecompressZstd(ReadCompressed read, TakeTurn turn);
 
 }  // namespace rundlet::rootfs::worker

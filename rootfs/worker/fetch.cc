@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "rootfs/worker/command.h"
 
 namespace rundlet::rootfs::worker {
@@ -62,6 +63,7 @@ std::optional<HttpFailure> FileTarget::Complete() {
   }
   const base::Digest digest = hash_.Finish();
   if (!wanted_.sha256.has_value() || digest == wanted_.sha256) return std::nullopt;
+  if (!base::Holds(base::Wall::kFetchedBytes)) return std::nullopt;
   const bool resumed = resumed_;
   Restart();
   // The file may have changed between two parts; from its beginning it must be right.

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/walls.h"
+
 namespace rundlet::rootfs::worker {
 namespace {
 
@@ -48,6 +50,7 @@ bool IsPublic6(const in6_addr& address) {
 }  // namespace
 
 bool IsPublicAddress(const sockaddr& address) {
+  if (!base::Holds(base::Wall::kInnerAddresses)) return true;
   if (address.sa_family == AF_INET) {
     return IsPublic4(ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr));
   }

@@ -1,119 +1,21 @@
-// rundlet-worker COMMAND: reads a JSON request from standard input, prints progress and an answer
-// (worker_client.h).
-#include <sys/resource.h>
-#include <unistd.h>
-
+// rundlet-worker: the commands that parse outside bytes, without any network.
 #include <array>
-#include <cstdio>
-#include <exception>
-#include <new>
-#include <nlohmann/json.hpp>
-#include <string>
 
-#include "base/error.h"
-#include "base/fs.h"
-#include "base/process.h"
-#include "base/text.h"
-#include "rootfs/worker/command.h"
+#include "rootfs/worker/program.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
 
-constexpr size_t kRequestLimit = size_t{64} << 20;
-// More than any input within its limits takes that is no bomb. Of its own: not every host has
-// control groups for it.
-constexpr rlim_t kMemory = rlim_t{1} << 30;
-constexpr int64_t kProgressInterval = 50'000'000;  // nanoseconds
-
 constexpr std::array kCommands = {
-    Command{"unpack-layer", UnpackLayer},
-    Command{"split-archive", SplitArchive},
-    Command{"read-image", ReadImage},
-    Command{"hash-tree", HashTree},
-    Command{"install-wheel", InstallWheel},
-    Command{"fetch", Fetch},
-    Command{"find-in-index", FindInIndex},
-    Command{"parse-toml", ParseToml},
-    Command{"proxy", Proxy},
-    Command{"mirror", ServeMirror},
-    Command{"index-gate", IndexGate},
-    Command{"registry-get", RegistryGet},
+    Command{"unpack-layer", UnpackLayer},     Command{"split-archive", SplitArchive},
+    Command{"read-image", ReadImage},         Command{"hash-tree", HashTree},
+    Command{"install-wheel", InstallWheel},   Command{"parse-toml", ParseToml},
     Command{"list-libraries", ListLibraries},
 };
 
-void PrintLine(const nlohmann::json& document) {
-  // Hostile names may hold bytes that are no UTF-8; they are replaced, never fatal.
-  const std::string line =
-      document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  base::WriteFd(STDOUT_FILENO, line, "the worker's answer");
-}
-
-nlohmann::json AsJson(const base::Error& error) {
-  return {{"error",
-           {{"fault", static_cast<int>(error.fault())},
-            {"chain", error.chain()},
-            {"hint", error.hint()}}}};
-}
-
-std::string out_of_memory;  // the line that says so
-
-// Not by std::bad_alloc: what is destroyed on the way may allocate itself.
-void LimitMemory(std::string_view name) {
-  out_of_memory =
-      AsJson(base::Error(base::Fault::kInvalid, fmt::format("worker command `{}`", name))
-                 .Because(fmt::format("it took more than {} of memory", base::HumanBytes(kMemory))))
-          .dump() +
-      "\n";
-  std::set_new_handler([] {
-    [[maybe_unused]] const ssize_t written =
-        write(STDOUT_FILENO, out_of_memory.data(), out_of_memory.size());
-    _exit(1);
-  });
-#ifndef __SANITIZE_ADDRESS__  // whose own memory is larger
-  const rlimit limit = {kMemory, kMemory};
-  if (setrlimit(RLIMIT_DATA, &limit) < 0) base::ThrowErrno("limiting the worker's memory");
-#endif
-}
-
-int Main(std::string_view name) {
-  try {
-    LimitMemory(name);
-    for (const Command& command : kCommands) {
-      if (command.name != name) continue;
-      const auto request =
-          nlohmann::json::parse(base::ReadFd(STDIN_FILENO, kRequestLimit, "the worker's request"));
-      PrintLine({{"answer", command.run(request)}});
-      return 0;
-    }
-    throw base::Error(base::Fault::kBug, fmt::format("starting worker command `{}`", name))
-        .Because("there is no such command");
-  } catch (const base::Error& error) {
-    PrintLine(AsJson(error));
-  } catch (const std::exception& error) {
-    PrintLine(AsJson(base::Error(base::Fault::kBug, fmt::format("worker command `{}`", name))
-                         .Because(error.what())));
-  }
-  return 1;
-}
-
 }  // namespace
-
-void ReportProgress(uint64_t item, uint64_t done, uint64_t total) {
-  static uint64_t last_item = UINT64_MAX;
-  static int64_t last_time = 0;
-  const int64_t now = base::MonotonicNanoseconds();
-  if (item == last_item && done != total && now - last_time < kProgressInterval) return;
-  last_item = item;
-  last_time = now;
-  PrintLine({{"progress", {{"item", item}, {"done", done}, {"total", total}}}});
-}
-
 }  // namespace rundlet::rootfs::worker
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fputs("usage: rundlet-worker COMMAND (started by rundlet, not by hand)\n", stderr);
-    return 2;
-  }
-  return rundlet::rootfs::worker::Main(argv[1]);
+  return rundlet::rootfs::worker::RunCommand(argc, argv, rundlet::rootfs::worker::kCommands);
 }

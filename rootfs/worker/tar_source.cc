@@ -1,5 +1,6 @@
 #include "rootfs/worker/tar_source.h"
 
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "rootfs/worker/decompress.h"
 
 namespace rundlet::rootfs::worker {
@@ -103,14 +105,24 @@ struct BlobReader::State {
     compression = CompressionOf(Peek());
     const ReadCompressed read = [this] { return ReadBlob(); };
     if (compression == Compression::kGzip) decompressed = DecompressGzip(read);
-    if (compression == Compression::kZstd) decompressed = DecompressZstd(read);
+    if (compression == Compression::kZstd)
+      decompressed = DecompressZstd(read, [this] { return TakeTurn(); });
+  }
+
+  // Given back when the file is closed: when the worker ends, however it does.
+  bool TakeTurn() const {
+    int result = 0;
+    while (limits.turn >= 0 && (result = flock(limits.turn, LOCK_EX)) < 0 && errno == EINTR) {
+    }
+    return result == 0;
   }
 
   void CheckLimits() const {
     if (produced > limits.bytes) {
       throw Refuse(fmt::format("it unpacks to more than {}", base::HumanBytes(limits.bytes)));
     }
-    if (produced > limits.ratio_floor && produced / limits.ratio > consumed) {
+    if (produced > limits.ratio_floor && produced / limits.ratio > consumed &&
+        base::Holds(base::Wall::kRatio)) {
       throw Refuse(fmt::format("it unpacks to more than {} times its size", limits.ratio));
     }
   }

@@ -34,11 +34,13 @@ struct BlobRange {
   Of of = Of::kFile;
 };
 
-// How much a blob may grow when it is decompressed.
+// How much a blob may grow when it is decompressed, and what it may take.
 struct BlobLimits {
   uint64_t bytes = uint64_t{64} << 30;
   uint64_t ratio = 250;                        // bytes out for each byte in,
   uint64_t ratio_floor = uint64_t{256} << 20;  // beyond these
+  // A file that whoever decompresses locks before it takes much memory; -1: nobody else does.
+  int turn = -1;
 };
 
 enum class Digesting { kNo, kContents, kBoth };

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "rootfs/worker/tar_path.h"
 
 namespace rundlet::rootfs::worker {
@@ -207,10 +208,11 @@ TreeWriter::Owner TreeWriter::OwnerOf(const TarEntry& entry) {
 void TreeWriter::ApplyMode(int fd, const TarEntry& entry, uint32_t mask) {
   // Owner first: a change of owner may clear mode bits.
   const Owner owner = OwnerOf(entry);
-  if (owner.uid != geteuid() || owner.gid != getegid()) {
+  if (owner.uid != self_.uid || owner.gid != self_.gid) {
     if (fchown(fd, owner.uid, owner.gid) < 0) Fail("changing the owner of", entry.path);
   }
   if ((entry.mode & (S_ISUID | S_ISGID)) != 0) ++report_.stripped_setuid;
+  if (!base::Holds(base::Wall::kModes)) mask = 07777;
   if (fchmod(fd, entry.mode & mask) < 0) Fail("changing the mode of", entry.path);
 }
 

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <set>
@@ -88,6 +89,7 @@ class TreeWriter {
 
   int root_;
   TreeLimits limits_;
+  const Owner self_{geteuid(), getegid()};  // what is new belongs to us
   TreeReport report_;
   uint64_t name_bytes_ = 0;
   uint64_t hole_bytes_ = 0;

@@ -57,13 +57,13 @@ UnpackedLayer UnpackInto(int out, const BlobRange& blob, const BlobLimits& blob_
   return unpacked;
 }
 
-nlohmann::json UnpackLayerTo(int out, int file, const nlohmann::json& request) {
+nlohmann::json UnpackLayerTo(int out, int file, int turn, const nlohmann::json& request) {
   const auto of = request.at("pipe").get<bool>() ? BlobRange::Of::kPipe : BlobRange::Of::kFile;
   const BlobRange blob{file, request.at("offset"), request.at("size"), of};
   const uint64_t item = request.at("item");
   UnpackedLayer unpacked;
   try {
-    unpacked = UnpackInto(out, blob, {}, {},
+    unpacked = UnpackInto(out, blob, {.turn = turn}, {},
                           [&](uint64_t consumed) { ReportProgress(item, consumed, blob.size); });
   } catch (const base::Error& error) {
     if (error.fault() == base::Fault::kInvalid && of == BlobRange::Of::kFile) {
@@ -87,7 +87,7 @@ nlohmann::json UnpackLayerTo(int out, int file, const nlohmann::json& request) {
 
 nlohmann::json UnpackLayer(const nlohmann::json& request) {
   const base::UniqueFd out = base::OpenHostPath("/out", O_RDONLY | O_DIRECTORY);
-  return UnpackLayerTo(out.get(), kFirstFile, request);
+  return UnpackLayerTo(out.get(), kFirstFile, kFirstFile + 1, request);
 }
 
 }  // namespace rundlet::rootfs::worker

@@ -22,8 +22,8 @@ UnpackedLayer UnpackInto(int out, const BlobRange& blob, const BlobLimits& blob_
                          const TreeLimits& tree_limits, BlobReader::Progress progress = {});
 
 // The command: {"offset", "size", "pipe", "item", "blob", "diff_id"} of `file` -> the tree at
-// `out`; what it found as JSON (rootfs/layer.cc). "blob" (may be empty) and "diff_id" are what the
-// bytes should hash to: for the message when they cannot be unpacked.
-nlohmann::json UnpackLayerTo(int out, int file, const nlohmann::json& request);
+// `out`, with its turn (BlobLimits); what it found as JSON (rootfs/layer.cc). "blob" (may be empty)
+// and "diff_id" are what the bytes should hash to: for the message when they cannot be unpacked.
+nlohmann::json UnpackLayerTo(int out, int file, int turn, const nlohmann::json& request);
 
 }  // namespace rundlet::rootfs::worker

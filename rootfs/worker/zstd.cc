@@ -1,6 +1,8 @@
 #include <fmt/format.h>
+#define ZSTD_STATIC_LINKING_ONLY  // for its allocator
 #include <zstd.h>
 
+#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,9 +13,11 @@
 namespace rundlet::rootfs::worker {
 namespace {
 
-// The most that a stream may want remembered, which is then memory of ours: 64 MiB. Registries'
-// tools write 8 MiB.
-constexpr int kWindowLog = 26;
+// The most that a stream may want remembered, which is then memory of ours: 32 MiB, the window of
+// the strongest level that registries' tools have. They mostly write 8 MiB.
+constexpr int kWindowLog = 25;
+// What is beside the window of 8 MiB in the same piece of memory is less than 4 MiB.
+constexpr size_t kLarge = size_t{12} << 20;
 
 base::Error NotZstd(const char* why) {
   return base::Error(base::Fault::kInvalid, "reading an archive")
@@ -26,8 +30,11 @@ struct StreamCloser {
 
 class Zstd : public ByteSource {
  public:
-  explicit Zstd(ReadCompressed read)
-      : read_(std::move(read)), piece_(ZSTD_DStreamOutSize()), stream_(ZSTD_createDStream()) {
+  Zstd(ReadCompressed read, TakeTurn turn)
+      : read_(std::move(read)),
+        turn_(std::move(turn)),
+        piece_(ZSTD_DStreamOutSize()),
+        stream_(ZSTD_createDStream_advanced({Allocate, Free, this})) {
     if (stream_ == nullptr) throw NotZstd("out of memory");
     Check(ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, kWindowLog));
   }
@@ -45,6 +52,17 @@ class Zstd : public ByteSource {
   }
 
  private:
+  static void* Allocate(void* self, size_t size) {
+    auto& zstd = *static_cast<Zstd*>(self);
+    if (size > kLarge && !zstd.has_turn_) {
+      zstd.has_turn_ = zstd.turn_();
+      if (!zstd.has_turn_) return nullptr;
+    }
+    return std::malloc(size);
+  }
+
+  static void Free(void*, void* memory) { std::free(memory); }
+
   void ReadMore() {
     const std::span<const std::byte> bytes = read_();
     input_ = {bytes.data(), bytes.size(), 0};
@@ -56,6 +74,8 @@ class Zstd : public ByteSource {
   }
 
   const ReadCompressed read_;
+  const TakeTurn turn_;
+  bool has_turn_ = false;
   std::vector<std::byte> piece_;
   std::unique_ptr<ZSTD_DStream, StreamCloser> stream_;
   ZSTD_inBuffer input_ = {nullptr, 0, 0};
@@ -64,8 +84,8 @@ class Zstd : public ByteSource {
 
 }  // namespace
 
-std::unique_ptr<ByteSource> DecompressZstd(ReadCompressed read) {
-  return std::make_unique<Zstd>(std::move(read));
+std::unique_ptr<ByteSource> DecompressZstd(ReadCompressed read, TakeTurn turn) {
+  return std::make_unique<Zstd>(std::move(read), std::move(turn));
 }
 
 }  // namespace rundlet::rootfs::worker

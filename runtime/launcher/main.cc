@@ -202,7 +202,11 @@ std::optional<Setup> ReceiveSetup() {
 
 void Serve(const IdRange& ids, MountNamespaces spaces) {
   MountCache mounts;
-  mounts.StoreFor(ids, true);
+  try {
+    mounts.StoreFor(ids, true);
+  } catch (const base::Error&) {
+    // A file system that cannot: told to the first who needs it.
+  }
   NetworkNamespaces networks;
   std::optional<Setup> setup = ReceiveSetup();
   if (!setup.has_value()) return;

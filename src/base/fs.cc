@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "base/walls.h"
 
 namespace rundlet::base {
 namespace {
@@ -129,7 +130,7 @@ UniqueFd OpenHostPath(const std::string& path, int flags) {
 UniqueFd OpenHostPathWithoutLinks(const std::string& path, int flags) {
   open_how how{};
   how.flags = static_cast<unsigned>(flags | O_CLOEXEC);
-  how.resolve = RESOLVE_NO_SYMLINKS;
+  how.resolve = Holds(Wall::kNoLinks) ? RESOLVE_NO_SYMLINKS : 0;
   UniqueFd fd(static_cast<int>(syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how)));
   if (fd.valid()) return fd;
   if (errno != ELOOP) throw NamedPathError(errno, fmt::format("opening `{}`", path));

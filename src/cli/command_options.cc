@@ -5,20 +5,18 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <map>
 #include <utility>
 
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "cli/choice.h"
 #include "cli/own_scope.h"
 
 namespace rundlet::cli {
 namespace {
 
 constexpr int kRundletFailed = 125;
-const std::map<std::string, engine::Composition> kCompositions = {
-    {"overlay", engine::Composition::kOverlay}, {"binds", engine::Composition::kBinds}};
 
 [[noreturn]] void Refuse(const std::string& option, const std::string& why) {
   throw base::Error(base::Fault::kInvalid, fmt::format("reading `{}`", option)).Because(why);
@@ -122,12 +120,14 @@ void AddCommandOptions(CLI::App& command, CommandOptions& options) {
       ->allow_extra_args(false);
   command.add_option("--exclude-newer", options.requirements.uploaded_before,
                      "Leave out what was uploaded later: 2026-01-31, or 2026-01-31T12:00:00Z");
-  command
-      .add_option("--composition", options.composition,
-                  "How packages come in: overlay (default), as one directory, /env; or binds, each "
-                  "by itself, on PYTHONPATH")
-      ->transform(CLI::CheckedTransformer(kCompositions).description(""))
-      ->type_name("overlay|binds");
+  AddChoice(
+      command, "--composition", {"overlay", "binds"},
+      [&options](size_t word) {
+        options.composition =
+            word == 0 ? engine::Composition::kOverlay : engine::Composition::kBinds;
+      },
+      "How packages come in: overlay (default), as one directory, /env; or binds, each by itself, "
+      "on PYTHONPATH");
   command.add_flag("--writable-env", options.writable_environment,
                    "Let the command write to /env; what it writes is dropped at the end");
   command.add_option("--mount", options.mounts, "Host file or directory: SRC:DST[:ro|rw]")
@@ -157,7 +157,7 @@ int WithCommandCodes(const std::function<int()>& run) {
   } catch (const runtime::ProgramError& error) {
     std::fputs(error.Render().c_str(), stderr);
     return error.exit_code();
-  } catch (const base::Error& error) {
+  } catch (base::Error& error) {
     RetryInOwnScope(error);
     std::fputs(error.Render().c_str(), stderr);
     return kRundletFailed;

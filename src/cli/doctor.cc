@@ -35,7 +35,7 @@ void BeWhereLimitsAre() {
   try {
     runtime::EngineGroups(runtime::HierarchiesOfThisProcess())
         .Require({.memory = {}, .cpus = {}, .pids = 1});
-  } catch (const base::Error& error) {
+  } catch (base::Error& error) {
     RetryInOwnScope(error);
   }
 }

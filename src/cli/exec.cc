@@ -19,6 +19,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "engine/prune_daily.h"
 
 namespace rundlet::cli {
 namespace {
@@ -63,6 +64,7 @@ int RunExec(const ExecArguments& arguments, const Context& context) {
   engine::EventBus events(progress.Sink());
   const engine::ExecOutcome outcome =
       engine::Exec(*engine, std::move(request), events, &Interrupted(), InterruptDescriptor());
+  engine::PruneDaily(*engine, events, &Interrupted());
   if (context.options.timings) PrintTimings(outcome);
   ReportLimit(arguments.command.front(), outcome);
   return outcome.exit_code;

@@ -9,8 +9,11 @@
 #include <iterator>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
+#include "cli/choice.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/own_scope.h"
@@ -34,9 +37,10 @@ namespace {
 
 void AddGlobalOptions(CLI::App& program, Options& options) {
   program.add_option("--state", options.state, "State directory (RUNDLET_STATE)");
-  program.add_option("-o,--output", options.output, "How data is printed: text or json")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Output>{{"text", Output::kText}, {"json", Output::kJson}}));
+  AddChoice(
+      program, "-o,--output", {"text", "json"},
+      [&options](size_t word) { options.output = word == 0 ? Output::kText : Output::kJson; },
+      "How data is printed: text or json");
   program.add_flag("-q,--quiet", options.quiet, "No progress");
   program.add_flag("-v,--verbose", options.verbose, "More detail");
   program.add_flag("--offline", options.offline,
@@ -69,13 +73,27 @@ void AddCommands(CLI::App& program, Context& context, std::span<char* const> wor
   }
 }
 
-int ReportError(const base::Error& error) {
+int ReportError(base::Error& error) {
   RetryInOwnScope(error);
   std::fputs(error.Render().c_str(), stderr);
   if (error.fault() == base::Fault::kBug) {
     std::fputs("hint: this is a bug in rundlet; please report it with the lines above\n", stderr);
   }
   return static_cast<int>(error.fault());
+}
+
+// Help and the version are asked for, and no fault.
+int ReportUsage(const CLI::App& program, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return program.exit(error);
+  std::string cause = base::Printable(error.what());
+  const auto is_capital = [&cause](size_t i) {
+    return i < cause.size() && cause[i] >= 'A' && cause[i] <= 'Z';
+  };
+  if (is_capital(0) && !is_capital(1)) cause[0] = static_cast<char>(cause[0] - 'A' + 'a');
+  return ReportError(base::Error(base::Fault::kInvalid, "reading the command line")
+                         .Because(std::move(cause))
+                         .Hint("`rundlet --help` lists the commands, `rundlet COMMAND --help` what "
+                               "one takes"));
 }
 
 int Main(int argc, char** argv) {
@@ -90,15 +108,16 @@ int Main(int argc, char** argv) {
     program.parse(argc, argv);
     return context.exit_code;
   } catch (const CLI::ParseError& error) {
-    return program.exit(error) == 0 ? 0 : static_cast<int>(base::Fault::kInvalid);
+    return ReportUsage(program, error);
   } catch (const base::Cancelled&) {
     std::fputs("interrupted\n", stderr);
     return 128 + InterruptSignal();
-  } catch (const base::Error& error) {
+  } catch (base::Error& error) {
     return ReportError(error);
   } catch (const std::exception& error) {
-    return ReportError(
-        base::Error(base::Fault::kBug, "running this command").Because(error.what()));
+    base::Error bug(base::Fault::kBug, "running this command");
+    bug.Because(error.what());
+    return ReportError(bug);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "cli/preview_text.h"
 #include "cli/progress.h"
 #include "cli/project_options.h"
+#include "engine/prune_daily.h"
 #include "engine/run_pipeline.h"
 #include "plans/explain.h"
 
@@ -104,6 +105,7 @@ int RunRun(const ProjectOptions& options, bool dry_run, const Context& context) 
       return 0;
     }
     summary = engine::RunPipeline(*engine, project, planned, events, &Interrupted());
+    engine::PruneDaily(*engine, events, &Interrupted());
   }
   if (context.options.output == Output::kJson) {
     PrintJson(summary);

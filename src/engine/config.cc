@@ -44,6 +44,7 @@ struct Range {
   uint32_t most;
 };
 constexpr Range kSeconds{1, 24 * 3600};
+constexpr Range kDays{0, 100 * 366};
 constexpr Range kMebibytes{0, UINT32_MAX};
 
 uint32_t Number(const char* name, const std::string& text, Range range, const char* unit) {
@@ -54,6 +55,11 @@ uint32_t Number(const char* name, const std::string& text, Range range, const ch
   throw base::Error(base::Fault::kInvalid, fmt::format("reading {} `{}`", name, text))
       .Because(
           fmt::format("it is not a number of {} from {} to {}", unit, range.least, range.most));
+}
+
+// In bytes.
+uint64_t Mebibytes(const char* name, const std::string& text) {
+  return uint64_t{Number(name, text, kMebibytes, "MiB")} << 20;
 }
 
 unsigned UsableCores() {
@@ -97,8 +103,16 @@ Config ConfigFromEnvironment() {
     config.network_timeout = Number("RUNDLET_NETWORK_TIMEOUT", text, kSeconds, "seconds");
   if (const std::string text = Variable({"RUNDLET_BUILD_TIMEOUT"}); !text.empty())
     config.build_timeout = Number("RUNDLET_BUILD_TIMEOUT", text, kSeconds, "seconds");
+  if (const std::string text = Variable({"RUNDLET_PYTHON_TIMEOUT"}); !text.empty())
+    config.python_timeout = Number("RUNDLET_PYTHON_TIMEOUT", text, kSeconds, "seconds");
   if (const std::string text = Variable({"RUNDLET_KEPT_INPUTS"}); !text.empty())
-    config.kept_inputs = uint64_t{Number("RUNDLET_KEPT_INPUTS", text, kMebibytes, "MiB")} << 20;
+    config.kept_inputs = Mebibytes("RUNDLET_KEPT_INPUTS", text);
+  if (const std::string text = Variable({"RUNDLET_PRUNE_AFTER"}); !text.empty())
+    config.prune_after = Number("RUNDLET_PRUNE_AFTER", text, kDays, "days");
+  if (const std::string text = Variable({"RUNDLET_PRUNE_PACKAGES"}); !text.empty())
+    config.prune_packages = Mebibytes("RUNDLET_PRUNE_PACKAGES", text);
+  if (const std::string text = Variable({"RUNDLET_PRUNE_CACHES"}); !text.empty())
+    config.prune_caches = Mebibytes("RUNDLET_PRUNE_CACHES", text);
   config.cores = UsableCores();
   return config;
 }

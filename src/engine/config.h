@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,8 +28,14 @@ struct Config {
   std::string netrc;          // NETRC, or ~/.netrc: credentials of package indexes; may be absent
   unsigned network_timeout = 20;  // RUNDLET_NETWORK_TIMEOUT: seconds that a server may be silent
   double build_timeout = 1800;    // RUNDLET_BUILD_TIMEOUT: seconds that building a wheel may take
-  uint64_t kept_inputs = uint64_t{1} << 30;     // RUNDLET_KEPT_INPUTS: bytes that a run may keep of
-                                                // what its failed steps read
+  double python_timeout = 600;    // RUNDLET_PYTHON_TIMEOUT: seconds that what rundlet itself starts
+                                  // of an image may take
+  uint64_t kept_inputs = uint64_t{1} << 30;  // RUNDLET_KEPT_INPUTS: bytes that a run may keep of
+                                             // what its failed steps read
+  unsigned prune_after = 90;  // RUNDLET_PRUNE_AFTER: days unused, after which packages,
+                              // locks and caches go by themselves; 0: never
+  std::optional<uint64_t> prune_packages;  // RUNDLET_PRUNE_PACKAGES: the most bytes they may have
+  std::optional<uint64_t> prune_caches;    // RUNDLET_PRUNE_CACHES: the same of locks and caches
   std::vector<rootfs::RegistryMirror> mirrors;  // RUNDLET_MIRRORS
   bool offline = false;  // --offline, RUNDLET_OFFLINE: nothing is downloaded or resolved
   runtime::IdRange ids;

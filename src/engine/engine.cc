@@ -25,6 +25,6 @@ Engine::Engine(Config config)
       installation_(FindInstallation()),
       store_(OpenStore(config_)),
       launcher_(installation_.launcher, store_->dir()),
-      workers_(config_, installation_.worker, launcher_) {}
+      workers_(config_, installation_, launcher_) {}
 
 }  // namespace rundlet::engine

@@ -1,5 +1,7 @@
 #include "engine/environments.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <functional>
 #include <optional>
@@ -10,12 +12,10 @@
 #include "engine/capture.h"
 #include "engine/environment_check.h"
 #include "engine/image_sandbox.h"
-#include "engine/index_access.h"
 #include "engine/jobs.h"
-#include "engine/network.h"
 #include "engine/wanted_limits.h"
+#include "engine/wheel_fetcher.h"
 #include "rootfs/bytecode.h"
-#include "rootfs/fetch.h"
 #include "rootfs/flat_tree.h"
 #include "rootfs/package.h"
 #include "rootfs/venv.h"
@@ -30,13 +30,32 @@ std::string LowerKeyOf(const Distribution& distribution, const rootfs::Interpret
   return rootfs::LowerKey(rootfs::PackageKey(distribution, interpreter.tag), interpreter);
 }
 
+// A package that is in the store, or about to be.
+struct Package {
+  store::EntryInfo info;
+  std::string tree;                   // relative to the state directory
+  std::vector<store::NewEntry> made;  // to be committed: itself, unless it was there
+};
+
+Package EnsurePackage(Engine& engine, const Distribution& distribution,
+                      const std::string& python_tag, const base::CancelToken* cancel) {
+  const std::string key = rootfs::PackageKey(distribution, python_tag);
+  if (const auto there = engine.store().Find(Kind::kPackage, key))
+    return {*there, store::Store::PathOf(Kind::kPackage, key), {}};
+  store::NewEntry made =
+      rootfs::PreparePackage(engine.store(), engine.workers(), distribution, python_tag, cancel);
+  Package package = {made.info, made.staging.tree_path(), {}};
+  package.made.push_back(std::move(made));
+  return package;
+}
+
 // The image's own interpreter compiles; what it writes reaches only sandboxes with that very
 // interpreter.
-void CompileLower(Engine& engine, const rootfs::Image& image, const store::EntryInfo& package,
-                  const base::CancelToken* cancel) {
+store::NewEntry CompileLower(Engine& engine, const rootfs::Image& image, const Package& package,
+                             const base::CancelToken* cancel) {
   store::Staging staging = engine.store().NewStaging();
   const rootfs::CompileCommand command =
-      rootfs::MakeCompileCommand(package, image.interpreter, staging);
+      rootfs::MakeCompileCommand(package.tree, image.interpreter, staging);
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec();
   spec.mounts.mounts.insert(spec.mounts.mounts.end(), command.mounts.begin(), command.mounts.end());
@@ -44,39 +63,35 @@ void CompileLower(Engine& engine, const rootfs::Image& image, const store::Entry
   LimitForeignCode(engine, spec);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
   const base::UniqueFd input = base::MemoryFile("compile", command.input);
-  RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = input.get()}, {}, cancel);
-  rootfs::CommitLower(engine.store(), package, image.interpreter, std::move(staging));
+  const CapturedOutcome outcome =
+      RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = input.get()},
+                  {.timeout = ForeignTime(engine)}, cancel);
+  RequireInTime(engine, outcome,
+                fmt::format("compiling `{}` in image `{}`", package.info.name, image.name));
+  // What was cut short may have left half a file, which would be taken for a whole one.
+  const bool whole = outcome.end == runtime::Outcome::End::kExited && outcome.code == 0;
+  if (!whole) staging = engine.store().NewStaging();
+  const base::UniqueFd tree =
+      base::OpenAt(engine.store().dir(), package.tree, O_PATH | O_DIRECTORY);
+  return rootfs::PrepareLower(tree.get(), package.info, image.interpreter, std::move(staging));
 }
 
-// Two processes, or two steps, want the same: one makes it, and the other sees how far it is.
-store::WaitCallback NoteWaiting(EventBus& events, const std::string& task,
-                                const std::string& phase) {
-  return [&events, task, phase, noted = false](const store::MakerProgress& progress) mutable {
-    if (!noted) {
-      events.Send(
-          {.kind = EventKind::kNote, .task = task, .text = "waiting: another run is at it"});
-    }
-    noted = true;
-    if (progress.total == 0) return;
-    events.Send({.kind = EventKind::kProgress,
-                 .task = task,
-                 .phase = phase,
-                 .done = progress.done,
-                 .total = progress.total});
-  };
-}
-
-void MakeLower(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
-               const store::WaitCallback& on_wait, const base::CancelToken* cancel) {
+// A new package and its bytecode become entries together: one flush of the disk for both.
+void InstallAndCompile(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
+                       const store::WaitCallback& on_wait, const base::CancelToken* cancel) {
   store::Store& store = engine.store();
-  const std::string key = LowerKeyOf(distribution, image.interpreter);
-  const store::Lease package_lease =
-      store.Use(Kind::kPackage, rootfs::PackageKey(distribution, image.interpreter.tag));
-  const store::EntryInfo package = rootfs::InstallPackage(store, engine.workers(), distribution,
-                                                          image.interpreter.tag, cancel, on_wait);
-  const store::Lease make = store.Make(Kind::kLower, key, cancel, on_wait);
-  if (store.Find(Kind::kLower, key).has_value()) return;
-  CompileLower(engine, image, package, cancel);
+  const std::string package_key = rootfs::PackageKey(distribution, image.interpreter.tag);
+  const std::string lower_key = rootfs::LowerKey(package_key, image.interpreter);
+  const store::Lease use = store.Use(Kind::kPackage, package_key);
+  std::optional<store::Lease> make_package;
+  if (!store.Find(Kind::kPackage, package_key))
+    make_package = store.Make(Kind::kPackage, package_key, cancel, on_wait);
+  Package package = EnsurePackage(engine, distribution, image.interpreter.tag, cancel);
+  if (package.made.empty()) make_package.reset();  // other images may compile it meanwhile
+  const store::Lease make = store.Make(Kind::kLower, lower_key, cancel, on_wait);
+  if (!store.Find(Kind::kLower, lower_key))
+    package.made.push_back(CompileLower(engine, image, package, cancel));
+  if (!package.made.empty()) store.CommitAll(std::move(package.made));
 }
 
 rootfs::InstalledDistribution FindInstalled(Engine& engine, const Distribution& distribution,
@@ -126,33 +141,11 @@ bool IsInstalled(Engine& engine, const Distribution& distribution,
          engine.store().Find(Kind::kLower, LowerKeyOf(distribution, interpreter)).has_value();
 }
 
-void FetchOne(Engine& engine, const Distribution& distribution, EventBus& events,
-              const base::CancelToken* cancel) {
-  const std::string task = fmt::format("fetch {}", distribution.Label());
-  Report(events, task, "fetch", [&](Event& finished) {
-    Network network(engine.config(), engine.config().index_url);
-    if (distribution.realm.has_value())
-      network.Present(AccessTo(engine, distribution.realm->index).login);
-    const store::Lease lease = engine.store().Use(Kind::kWheel, distribution.WheelKey());
-    rootfs::FetchWheels(
-        engine.store(), engine.workers(), {distribution}, network.settings(),
-        [&](const rootfs::WorkerProgress& progress) {
-          events.Send({.kind = EventKind::kProgress,
-                       .task = task,
-                       .phase = "fetch",
-                       .done = progress.done,
-                       .total = progress.total != 0 ? progress.total : distribution.size});
-        },
-        cancel, NoteWaiting(events, task, "fetch"));
-    finished.done = finished.total = distribution.size;
-  });
-}
-
 void InstallOne(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
                 EventBus& events, const base::CancelToken* cancel) {
   const std::string task = fmt::format("install {}", distribution.Label());
   Report(events, task, "install", [&](Event&) {
-    MakeLower(engine, image, distribution, NoteWaiting(events, task, "install"), cancel);
+    InstallAndCompile(engine, image, distribution, NoteWaiting(events, task, "install"), cancel);
   });
 }
 
@@ -178,19 +171,21 @@ std::vector<std::string> KnownWarnings(Engine& engine, const rootfs::Image& imag
 ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
                                    const rootfs::Lock& lock, EventBus& events,
                                    const base::CancelToken* cancel) {
+  WheelFetcher fetcher(engine, events, cancel);
   std::vector<Job> jobs;
   for (const Distribution& distribution : lock.distributions) {
     if (IsInstalled(engine, distribution, image.interpreter)) continue;
     Job install = {.run = [&] { InstallOne(engine, image, distribution, events, cancel); }};
     if (!IsFetched(engine, distribution)) {
-      jobs.push_back(
-          {.lane = Lane::kNetwork, .run = [&] { FetchOne(engine, distribution, events, cancel); }});
+      jobs.push_back({.lane = Lane::kNetwork, .run = [&] { fetcher.Fetch(distribution); }});
       install.needs = {jobs.size() - 1};
     }
     jobs.push_back(std::move(install));
   }
   // One more than there are cores: each of them waits for the disk at its end.
-  if (!jobs.empty()) ThrowFirstError(RunJobs(jobs, {.compute = engine.config().cores + 1}, cancel));
+  const JobLimits limits = {.network = WheelFetcher::kMostCallers,
+                            .compute = engine.config().cores + 1};
+  if (!jobs.empty()) ThrowFirstError(RunJobs(jobs, limits, cancel));
   return ComposeEnvironment(engine, image, lock, cancel);
 }
 

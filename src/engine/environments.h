@@ -26,9 +26,6 @@ bool IsFetched(Engine& engine, const rootfs::Distribution& distribution);
 bool IsInstalled(Engine& engine, const rootfs::Distribution& distribution,
                  const rootfs::Interpreter& interpreter);
 
-// One wheel into the store.
-void FetchOne(Engine& engine, const rootfs::Distribution& distribution, EventBus& events,
-              const base::CancelToken* cancel);
 // One package directory, from its wheel in the store, with the bytecode of the image's interpreter.
 void InstallOne(Engine& engine, const rootfs::Image& image,
                 const rootfs::Distribution& distribution, EventBus& events,

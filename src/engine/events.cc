@@ -26,6 +26,23 @@ void Report(EventBus& events, const std::string& task, const std::string& phase,
   }
 }
 
+store::WaitCallback NoteWaiting(EventBus& events, const std::string& task,
+                                const std::string& phase) {
+  return [&events, task, phase, noted = false](const store::MakerProgress& progress) mutable {
+    if (!noted) {
+      events.Send(
+          {.kind = EventKind::kNote, .task = task, .text = "waiting: another run is at it"});
+    }
+    noted = true;
+    if (progress.total == 0) return;
+    events.Send({.kind = EventKind::kProgress,
+                 .task = task,
+                 .phase = phase,
+                 .done = progress.done,
+                 .total = progress.total});
+  };
+}
+
 const char* NameOf(EventKind kind) {
   switch (kind) {
     case EventKind::kStarted:

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "store/lease.h"
+
 namespace rundlet::engine {
 
 enum class EventKind {
@@ -60,6 +62,11 @@ class EventBus {
 // work ends. The work may fill in what kFinished says beyond its duration.
 void Report(EventBus& events, const std::string& task, const std::string& phase,
             const std::function<void(Event& finished)>& work);
+
+// For whoever waits until somebody else has made what a task wants: says so once, and shows how far
+// the maker is. The bus outlives it.
+store::WaitCallback NoteWaiting(EventBus& events, const std::string& task,
+                                const std::string& phase);
 
 const char* NameOf(EventKind kind);  // "started", "progress", ...
 // One JSON object, one line, without a newline: the form of events.jsonl and of `-o json`.

@@ -19,6 +19,7 @@
 #include "rootfs/flat_tree.h"
 #include "rootfs/image.h"
 #include "rootfs/lock.h"
+#include "rootfs/own_modules.h"
 #include "rootfs/package.h"
 #include "rootfs/skeleton.h"
 #include "rootfs/tool.h"
@@ -35,6 +36,8 @@ constexpr size_t kGcLockLimit = 16 << 20;
 constexpr const char* kDamaged = "(damaged)";
 // Seconds: replacing a record takes moments, and a download that got nothing for so long is dead.
 constexpr int64_t kReplacing = 3600;
+// Seconds: what was used so lately may be in use, and is not too much yet.
+constexpr int64_t kLately = 3600;
 
 // What is not an entry, and to whom it belongs.
 struct OtherFolder {
@@ -64,11 +67,17 @@ Sources SourcesOfOwners(store::Store& store) {
   return sources;
 }
 
+rootfs::OwnModules OwnModulesOf(const Engine& engine) {
+  const base::UniqueFd folder =
+      base::OpenHostPath(engine.installation().python, O_RDONLY | O_DIRECTORY);
+  return rootfs::ReadOwnModules(folder.get());
+}
+
 class Owners {
  public:
   // `expired`: locks that count no more, though a dry run left them there.
-  Owners(store::Store& store, const std::set<std::string>& expired)
-      : store_(store), expired_(expired) {
+  Owners(Engine& engine, const std::set<std::string>& expired)
+      : store_(engine.store()), expired_(expired), modules_(OwnModulesOf(engine)) {
     Read();
   }
 
@@ -100,6 +109,7 @@ class Owners {
       }
       if (image.interpreter.executable.empty()) continue;
       Add(Kind::kSkeleton, rootfs::VenvKey(image.interpreter), owner);
+      Add(Kind::kTool, rootfs::OwnModulesKey(modules_, image.interpreter), owner);
       interpreters.push_back(image.interpreter);
     }
     for (const base::DirEntry& entry : base::ListDir(store_.dir(), "locks")) {
@@ -151,6 +161,7 @@ class Owners {
 
   store::Store& store_;
   const std::set<std::string>& expired_;
+  const rootfs::OwnModules modules_;
   Sources sources_;
   std::map<std::pair<Kind, std::string>, std::string> owners_;
 };
@@ -236,24 +247,6 @@ std::vector<Reusable> ListReusable(store::Store& store) {
   return list;
 }
 
-// By age, then as much as is too much. Whoever reads one at this moment goes on with what was read.
-std::vector<GcItem> CollectExpired(store::Store& store, const GcRequest& request) {
-  std::vector<GcItem> expired;
-  if (!request.unused_for && !request.max_bytes) return expired;
-  const std::vector<Reusable> list = ListReusable(store);
-  uint64_t left = 0;
-  for (const Reusable& one : list) left += one.item.bytes;
-  for (const Reusable& one : list) {
-    const bool old =
-        request.unused_for && one.used_at <= std::time(nullptr) - request.unused_for->count();
-    if (!old && (!request.max_bytes || left <= *request.max_bytes)) continue;
-    left -= one.item.bytes;
-    if (request.mode == GcMode::kRemove) base::RemoveTree(store.dir(), one.item.path);
-    expired.push_back(one.item);
-  }
-  return expired;
-}
-
 GcItem Collect(store::Store& store, Owners& owners, const store::EntryInfo& entry, GcMode mode) {
   GcItem item;
   item.path = store::EntryDir(entry.kind, entry.key);
@@ -286,16 +279,35 @@ GcItem Collect(store::Store& store, Owners& owners, const store::EntryInfo& entr
 
 }  // namespace
 
+// Whoever reads one at this moment goes on with what was read.
+std::vector<GcItem> RemoveReusable(store::Store& store, const GcRequest& request) {
+  std::vector<GcItem> expired;
+  if (!request.unused_for && !request.max_bytes) return expired;
+  const std::vector<Reusable> list = ListReusable(store);
+  const int64_t now = std::time(nullptr);
+  uint64_t left = 0;
+  for (const Reusable& one : list) left += one.item.bytes;
+  for (const Reusable& one : list) {
+    const bool old = request.unused_for && one.used_at <= now - request.unused_for->count();
+    const bool too_much = request.max_bytes && left > *request.max_bytes;
+    if (!old && !(too_much && one.used_at <= now - kLately)) continue;
+    left -= one.item.bytes;
+    if (request.mode == GcMode::kRemove) base::RemoveTree(store.dir(), one.item.path);
+    expired.push_back(one.item);
+  }
+  return expired;
+}
+
 std::vector<GcItem> CollectGarbage(Engine& engine, const GcRequest& request,
                                    const base::CancelToken* cancel) {
   store::Store& store = engine.store();
   const GcMode mode = request.mode;
-  std::vector<GcItem> items = CollectExpired(store, request);
+  std::vector<GcItem> items = RemoveReusable(store, request);
   std::set<std::string> expired;
   if (mode == GcMode::kDryRun) {
     for (const GcItem& item : items) expired.insert(item.path);
   }
-  Owners owners(store, expired);
+  Owners owners(engine, expired);
   for (const Kind kind : kKinds) {
     std::vector<store::EntryInfo> entries = store.List(kind);
     for (store::EntryInfo& damaged : DamagedEntries(store, kind, entries)) {

@@ -37,6 +37,10 @@ struct GcRequest {
   std::optional<uint64_t> max_bytes;  // least recently used first, as much as leaves at most this
 };
 
+// Locks and caches that are too old, then, least recently used first, as many as are too much, but
+// for those used within the last hour. In a dry run they stay. Throws base::Error.
+std::vector<GcItem> RemoveReusable(store::Store& store, const GcRequest& request);
+
 // Everything that is there, in order of path. Throws base::Error; what was removed stays removed.
 std::vector<GcItem> CollectGarbage(Engine& engine, const GcRequest& request,
                                    const base::CancelToken* cancel);

@@ -8,13 +8,16 @@
 #include "base/fd.h"
 #include "engine/config.h"
 #include "runtime/mount_plan.h"
+#include "store/lease.h"
 
 namespace rundlet::engine {
 
-// A growing list of detached mounts and the plan entries that name them.
+// A growing list of mounts: detached ones with the plan entries that name them, and directories of
+// the store with what holds them there.
 struct HandedMounts {
   std::vector<base::UniqueFd> descriptors;
   std::vector<runtime::Mount> mounts;
+  std::vector<store::Lease> leases;
 
   // Adds a clone of an open file or directory, to be mounted at `target`.
   void Add(int fd, const std::string& target, bool writable = false);

@@ -1,6 +1,9 @@
 #include "engine/image_sandbox.h"
 
+#include <unistd.h>
+
 #include "base/error.h"
+#include "base/walls.h"
 #include "rootfs/skeleton.h"
 
 namespace rundlet::engine {
@@ -17,6 +20,13 @@ void SetPrograms(runtime::SandboxSpec& spec, const std::string& directories) {
   SetVariable(spec, "VIRTUAL_ENV", "/env");
 }
 
+// From "NAME=value".
+void SetFrom(const std::string& variable, runtime::SandboxSpec& spec) {
+  const size_t equals = variable.find('=');
+  if (equals != std::string::npos && equals > 0)
+    SetVariable(spec, variable.substr(0, equals), variable.substr(equals + 1));
+}
+
 }  // namespace
 
 ImageSandbox::ImageSandbox(Engine& engine, const rootfs::Image& image)
@@ -31,13 +41,11 @@ runtime::SandboxSpec ImageSandbox::Spec(runtime::ProcView proc) const {
   spec.mounts.mounts = rootfs::ImageMounts(image_, skeleton_.key, proc);
   spec.mounts.mounts.push_back({kHome, runtime::Scratch{.mode = 0777}});
   spec.ids = config_.ids;
-  SetVariable(spec, "PATH", kDefaultPath);
-  for (const std::string& variable : image_.config.env) {
-    const size_t equals = variable.find('=');
-    if (equals != std::string::npos && equals > 0) {
-      SetVariable(spec, variable.substr(0, equals), variable.substr(equals + 1));
-    }
+  if (!base::Holds(base::Wall::kVariables)) {
+    for (char** variable = environ; *variable != nullptr; ++variable) SetFrom(*variable, spec);
   }
+  SetVariable(spec, "PATH", kDefaultPath);
+  for (const std::string& variable : image_.config.env) SetFrom(variable, spec);
   SetVariable(spec, "HOME", kHome);
   SetVariable(spec, "LANG", "C.UTF-8");
   return spec;

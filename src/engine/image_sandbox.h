@@ -24,6 +24,7 @@ class ImageSandbox {
   // /dev, /tmp, a home in /tmp, user 1000, no network, and environment variables built from nothing
   // and the image's configuration.
   runtime::SandboxSpec Spec(runtime::ProcView proc = runtime::ProcView::kOwnProcesses) const;
+  const rootfs::Image& image() const { return image_; }
 
  private:
   const Config& config_;

@@ -19,6 +19,7 @@ std::string DirectoryOfThisProgram() {
 
 bool IsComplete(const Installation& parts) {
   return access(parts.launcher.c_str(), X_OK) == 0 && access(parts.worker.c_str(), X_OK) == 0 &&
+         access(parts.fetcher.c_str(), X_OK) == 0 &&
          access((parts.python + "/rundlet_runner").c_str(), R_OK) == 0;
 }
 
@@ -27,13 +28,14 @@ bool IsComplete(const Installation& parts) {
 Installation FindInstallation() {
   const std::string here = DirectoryOfThisProgram();
   // bin/rundlet, libexec/rundlet/..., share/rundlet/python
-  const Installation installed = {here + "/../libexec/rundlet/rundlet-launcher",
-                                  here + "/../libexec/rundlet/rundlet-worker",
-                                  here + "/../share/rundlet/python"};
+  const Installation installed = {
+      here + "/../libexec/rundlet/rundlet-launcher", here + "/../libexec/rundlet/rundlet-worker",
+      here + "/../libexec/rundlet/rundlet-fetcher", here + "/../share/rundlet/python"};
   if (IsComplete(installed)) return installed;
   // BUILD/src/cli/rundlet, and the sources that BUILD was configured from
-  const Installation built = {here + "/../../runtime/rundlet-launcher",
-                              here + "/../../rootfs/rundlet-worker", RUNDLET_SOURCE_ROOT "/python"};
+  const Installation built = {
+      here + "/../../runtime/rundlet-launcher", here + "/../../rootfs/rundlet-worker",
+      here + "/../../rootfs/rundlet-fetcher", RUNDLET_SOURCE_ROOT "/python"};
   if (IsComplete(built)) return built;
   throw base::Error(base::Fault::kHost, "finding the parts of rundlet")
       .Because(fmt::format("neither `{}` nor a build tree around `{}` is complete",

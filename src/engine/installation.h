@@ -8,6 +8,7 @@ namespace rundlet::engine {
 struct Installation {
   std::string launcher;  // path of rundlet-launcher
   std::string worker;    // path of rundlet-worker
+  std::string fetcher;   // path of rundlet-fetcher
   std::string python;    // directory that holds rundlet, rundlet_reader, rundlet_runner and engine/
 };
 

@@ -94,17 +94,19 @@ json Ask(Engine& engine, const rootfs::Image& image, const base::CancelToken* ca
   const auto keep = [&answer](std::string_view line) {
     if (answer.size() < kAnswerLimit) answer += line;
   };
-  runtime::Outcome outcome;
+  CapturedOutcome outcome;
   try {
     outcome = RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = nothing.get()},
                           {.standard_output = keep,
-                           .standard_error = [&](std::string_view line) { errors.AddLine(line); }},
+                           .standard_error = [&](std::string_view line) { errors.AddLine(line); },
+                           .timeout = ForeignTime(engine)},
                           cancel);
   } catch (const runtime::ProgramError&) {
     throw Error(Fault::kInvalid, fmt::format("looking for Python in image `{}`", image.name))
         .Because("it has no python3 on its PATH")
         .Hint("use an image that holds Python, such as one made by scripts/python-image");
   }
+  RequireInTime(engine, outcome, fmt::format("asking python3 of image `{}`", image.name));
   if (outcome.end != runtime::Outcome::End::kExited || outcome.code != 0) {
     Refuse(image, fmt::format("its python3 fails: {}",
                               StruckLimit(checked.value(), outcome)

@@ -101,19 +101,6 @@ void ResolveAll(Engine& engine, const Project& project, PlannedProject& planned,
   ThrowFirstError(RunJobs(jobs, {.network = 4}, cancel));
 }
 
-// What is known of environments that were put together before; those of others are told when they
-// are.
-void NoteWarnings(Engine& engine, const PlannedProject& planned, EventBus& events) {
-  for (const plans::Step* step : AllSteps(planned.pipeline)) {
-    const auto lock = planned.locks.find(step->name);
-    if (lock == planned.locks.end()) continue;
-    for (const std::string& warning :
-         KnownWarnings(engine, planned.images.at(step->image), lock->second)) {
-      events.Send({.kind = EventKind::kNote, .task = step->name.text(), .text = warning});
-    }
-  }
-}
-
 // A fact about a lock: equal distributions on equal interpreters give equal digests.
 plans::Environment EnvironmentOf(const rootfs::Lock& lock, const rootfs::Interpreter& interpreter) {
   plans::Environment environment;
@@ -131,6 +118,22 @@ plans::Environment EnvironmentOf(const rootfs::Lock& lock, const rootfs::Interpr
   }
   environment.digest = hash.Finish();
   return environment;
+}
+
+// What is known of environments that were put together before; those of others are told when they
+// are. Most steps share one, and looking at it means reading the records of all its packages.
+void NoteWarnings(Engine& engine, const PlannedProject& planned, EventBus& events) {
+  std::map<std::pair<plans::ImageName, base::Digest>, std::vector<std::string>> known;
+  for (const plans::Step* step : AllSteps(planned.pipeline)) {
+    const auto lock = planned.locks.find(step->name);
+    if (lock == planned.locks.end()) continue;
+    const rootfs::Image& image = planned.images.at(step->image);
+    const base::Digest digest = EnvironmentOf(lock->second, image.interpreter).digest;
+    const auto [warnings, is_new] = known.try_emplace({step->image, digest});
+    if (is_new) warnings->second = KnownWarnings(engine, image, lock->second);
+    for (const std::string& warning : warnings->second)
+      events.Send({.kind = EventKind::kNote, .task = step->name.text(), .text = warning});
+  }
 }
 
 struct Glob {
@@ -164,6 +167,7 @@ std::string HeldPath(const base::Digest& fingerprint) { return "cache/held/" + f
 void AddPackageFacts(Engine& engine, const PlannedProject& planned, plans::Facts& facts) {
   const auto add = [&](const rootfs::Lock& lock, const rootfs::Interpreter& interpreter) {
     for (const rootfs::Distribution& distribution : lock.distributions) {
+      if (facts.installed.contains({distribution.sha256, interpreter.identity})) continue;
       if (IsInstalled(engine, distribution, interpreter)) {
         facts.installed.insert({distribution.sha256, interpreter.identity});
       } else if (IsFetched(engine, distribution)) {

@@ -1,7 +1,5 @@
 #include "engine/read_project.h"
 
-#include <fcntl.h>
-
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -13,6 +11,7 @@
 #include "engine/host_files.h"
 #include "engine/image_sandbox.h"
 #include "engine/kept_document.h"
+#include "engine/own_modules.h"
 #include "engine/resolver.h"
 #include "engine/toml.h"
 #include "engine/wanted_limits.h"
@@ -80,8 +79,7 @@ std::string RunReader(Engine& engine, const Project& project, const rootfs::Imag
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec();
   HandedMounts handed;
-  handed.Add(base::OpenHostPath(engine.installation().python, O_PATH | O_DIRECTORY).get(),
-             "/rundlet/python");
+  AddOwnModules(engine, image, handed);
   auto& mounts = spec.mounts.mounts;
   mounts.push_back(rootfs::EnvironmentMount(ready.environment));
   mounts.push_back({"/work", runtime::StorePath{work.tree_path()}});
@@ -98,13 +96,15 @@ std::string RunReader(Engine& engine, const Project& project, const rootfs::Imag
   const auto keep = [&output](std::string_view line) {
     if (output.size() < kDocumentLimit) output += line;
   };
-  const runtime::Outcome outcome =
+  const CapturedOutcome outcome =
       RunCaptured(engine.launcher(),
                   {.spec = &checked, .standard_input = input.get(), .mounts = handed.numbers()},
                   {.standard_output = keep,
                    .standard_error = [&](std::string_view line) { errors.AddLine(line); },
-                   .line_limit = kDocumentLimit},
+                   .line_limit = kDocumentLimit,
+                   .timeout = ForeignTime(engine)},
                   cancel);
+  RequireInTime(engine, outcome, fmt::format("reading project `{}`", project.root));
   if (outcome.end == runtime::Outcome::End::kExited && outcome.code == 0) return output;
   if (const auto limit = StruckLimit(checked.value(), outcome)) errors.AddLine(*limit);
   throw Error(Fault::kInvalid, fmt::format("reading project `{}`", project.root))

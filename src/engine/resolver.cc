@@ -18,6 +18,7 @@
 #include "engine/index_access.h"
 #include "engine/network.h"
 #include "engine/source_builds.h"
+#include "engine/uv_cache.h"
 #include "engine/wanted_limits.h"
 #include "rootfs/named_wheel.h"
 #include "rootfs/resolve.h"
@@ -109,23 +110,12 @@ struct UvInputs {
 
 std::string WheelFolder(size_t index) { return fmt::format("/rundlet/wheels/{}", index); }
 
-// What uv keeps of pages belongs to whoever may see them.
-std::string CacheFolder(const rootfs::Image& image, const IndexAccesses& indexes) {
-  const std::vector<base::Digest> realms = indexes.realms();
-  if (realms.empty()) return "cache/uv/" + image.interpreter.identity.hex();
-  base::Sha256 hash;
-  hash.AddField(image.interpreter.identity.hex());
-  for (const base::Digest& realm : realms) hash.AddField(realm.hex());
-  return "cache/uv/" + hash.Finish().hex();
-}
-
 // uv in the image, with the gate to the indexes for a network, as root of its own user namespace
 // and without a capability.
 UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::ResolveCommand& command,
                const UvInputs& inputs, const base::CancelToken* cancel) {
-  const std::string cache = CacheFolder(image, *inputs.indexes);
-  base::MakeDirs(engine.store().dir(), cache, 0700);
-  NoteUse(engine, cache);
+  const std::string cache =
+      OpenUvCache(engine, image.interpreter.identity, inputs.indexes->realms());
   const store::Staging files = engine.store().NewStaging();
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec();
@@ -160,12 +150,15 @@ UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Resolve
   };
   const IndexGate gate(engine, *inputs.indexes);
   std::optional<runtime::Sandbox> serving;
-  const runtime::Outcome outcome = RunCaptured(
+  const CapturedOutcome outcome = RunCaptured(
       engine.launcher(), {.spec = &checked, .standard_input = input.get()},
       {.standard_output = keep,
        .standard_error = [&](std::string_view line) { errors.AddLine(line); },
-       .started = [&](runtime::Sandbox& running) { serving.emplace(gate.Serve(running)); }},
+       .started = [&](runtime::Sandbox& running) { serving.emplace(gate.Serve(running)); },
+       .timeout = ForeignTime(engine)},
       cancel);
+  BoundUvCache(engine, cache);
+  RequireInTime(engine, outcome, fmt::format("running uv in image `{}`", image.name));
   const bool succeeded = outcome.end == runtime::Outcome::End::kExited && outcome.code == 0;
   return {succeeded, rootfs::WithoutGate(output, gate.addresses()),
           rootfs::WithoutGate(errors.text(), gate.addresses()), gate.Failure()};

@@ -88,7 +88,9 @@ class PipelineRun {
       task_of.push_back(id);
       jobs.push_back(std::move(job));
     }
-    const std::vector<JobResult> ends = RunJobs(jobs, {.compute = engine_.config().cores}, cancel_);
+    const JobLimits limits = {.network = WheelFetcher::kMostCallers,
+                              .compute = engine_.config().cores};
+    const std::vector<JobResult> ends = RunJobs(jobs, limits, cancel_);
     return Conclude(task_of, ends);
   }
 

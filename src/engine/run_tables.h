@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/step.h"
+#include "plans/pipeline.h"
 #include "plans/plan.h"
 
 namespace rundlet::engine {

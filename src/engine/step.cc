@@ -14,6 +14,8 @@
 #include "base/fs.h"
 #include "base/json_depth.h"
 #include "base/text.h"
+#include "base/walls.h"
+#include "engine/own_modules.h"
 #include "engine/sandbox_network.h"
 
 namespace rundlet::engine {
@@ -21,6 +23,8 @@ namespace {
 
 using base::Error;
 using base::Fault;
+using base::Holds;
+using base::Wall;
 using nlohmann::json;
 
 constexpr size_t kResultLimit = 1 << 20;
@@ -48,6 +52,11 @@ SharedTable Seal(const base::UniqueFd& table, const std::string& label) {
   }
   return std::make_shared<base::UniqueFd>(
       base::OpenHostPath(fmt::format("/proc/self/fd/{}", table.get()), O_RDONLY));
+}
+
+// Reading a table's files and keeping a result, where nothing of a user's runs.
+bool IsOwn(const StepTask& task) {
+  return task.source != nullptr || task.output == StepOutput::kParquet;
 }
 
 json InputsOf(const StepTask& task) {
@@ -107,7 +116,8 @@ OutDirectory MakeOut(Engine& engine, const StepTask& task, HandedMounts& handed)
   }
   const auto index = static_cast<uint32_t>(handed.descriptors.size());
   handed.descriptors.push_back(
-      runtime::DetachedTmpfs(kOutBytes, engine.config().ids.base + kStepUser, 0755));
+      runtime::DetachedTmpfs(Holds(Wall::kOutDirectory) ? kOutBytes : kOutBytes << 6,
+                             engine.config().ids.base + kStepUser, 0755));
   // What is handed over is only a place.
   base::UniqueFd out = base::OpenAt(handed.descriptors.back().get(), ".", O_RDONLY | O_DIRECTORY);
   return {std::move(out), {kOutInside, runtime::HandedMount{index, true}}};
@@ -156,7 +166,8 @@ StepResult ReadResult(const StepTask& task, const std::string& text) {
     return Error(Fault::kStep, fmt::format("running step `{}`", task.label))
         .Because(fmt::format("its result is malformed: {}", what));
   };
-  if (base::JsonDepth(text) > base::kMaxJsonDepth) throw malformed("it is nested too deeply");
+  if (Holds(Wall::kResultDepth) && base::JsonDepth(text) > base::kMaxJsonDepth)
+    throw malformed("it is nested too deeply");
   const json document = json::parse(text, nullptr, false);
   if (!document.is_object() || !document.contains("ok") || !document["ok"].is_boolean())
     throw malformed("no `ok`");
@@ -183,7 +194,8 @@ StepResult ReadResult(const StepTask& task, const std::string& text) {
     }
   }
   if (const auto preview = document.find("preview"); preview != document.end()) {
-    if (!IsPreview(*preview, task, result.columns.size())) throw malformed("its preview is none");
+    if (Holds(Wall::kPreview) && !IsPreview(*preview, task, result.columns.size()))
+      throw malformed("its preview is none");
     result.preview = preview->dump(-1, ' ', false, json::error_handler_t::replace);
   }
   if (const auto held = document.find("held"); held != document.end() && held->is_boolean()) {
@@ -193,12 +205,20 @@ StepResult ReadResult(const StepTask& task, const std::string& text) {
   return result;
 }
 
+std::optional<base::UniqueFd> OpenResult(int out) {
+  constexpr const char* kName = "result.json";
+  if (!Holds(Wall::kResultFile))
+    return base::UniqueFd(openat(out, kName, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  return base::TryOpenAt(out, kName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+}
+
 // What is there instead of a file is the step's doing.
 std::optional<std::string> ResultText(const StepTask& task, int out) {
   try {
-    const auto file = base::TryOpenAt(out, "result.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const auto file = OpenResult(out);
     if (!file.has_value()) return std::nullopt;
-    return base::ReadFd(file->get(), kResultLimit, "a step's result");
+    return base::ReadFd(file->get(), Holds(Wall::kResultSize) ? kResultLimit : kOutBytes,
+                        "a step's result");
   } catch (const Error& error) {
     throw Error(Fault::kStep, fmt::format("running step `{}`", task.label))
         .Because("its result cannot be read: " + error.chain().back());
@@ -233,8 +253,7 @@ runtime::SandboxSpec StepSpec(Engine& engine, const ImageSandbox& sandbox, const
                               HandedMounts& handed) {
   runtime::SandboxSpec spec = sandbox.Spec(runtime::ProcView::kFull);
   auto& mounts = spec.mounts.mounts;
-  handed.Add(base::OpenHostPath(engine.installation().python, O_PATH | O_DIRECTORY).get(),
-             "/rundlet/python");
+  AddOwnModules(engine, sandbox.image(), handed);
   if (task.source != nullptr) {
     for (size_t i = 0; i < task.source->files.size(); ++i) {
       handed.Add(task.source->files[i].get(),
@@ -278,6 +297,7 @@ StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log
     table = NewTable(task.label);
     files.push_back(table.get());
   }
+  const std::optional<double> timeout = IsOwn(task) ? ForeignTime(engine) : task.limits.timeout;
   std::optional<runtime::Sandbox> proxy;
   const CapturedOutcome outcome = RunCaptured(
       engine.launcher(),
@@ -289,7 +309,7 @@ StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log
              if (auto made = StartProxy(engine, task.network, running))
                proxy.emplace(*std::move(made));
            },
-       .timeout = task.limits.timeout},
+       .timeout = timeout},
       cancel);
   proxy.reset();
   usage = {.peak_memory = outcome.peak_memory,
@@ -297,8 +317,9 @@ StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log
            .duration = std::chrono::steady_clock::now() - begin};
   if (outcome.timed_out) {
     throw Error(Fault::kStep, fmt::format("running step `{}`", task.label))
-        .Because(TimedOut(*task.limits.timeout))
-        .Hint("give it more with `timeout` in `@rundlet.resources`");
+        .Because(TimedOut(*timeout))
+        .Hint(IsOwn(task) ? kForeignTimeHint
+                          : "give it more with `timeout` in `@rundlet.resources`");
   }
   const std::optional<std::string> text = ResultText(task, out.fd.get());
   if (!text.has_value()) throw EndedWithoutResult(task, checked.value(), outcome);

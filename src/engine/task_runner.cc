@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "engine/environments.h"
 #include "engine/step_values.h"
 #include "engine/tables.h"
@@ -27,7 +28,7 @@ class StepLog {
 
   void Add(std::string_view line) {
     if (full_) return;
-    full_ = line.size() >= left_;
+    full_ = base::Holds(base::Wall::kLog) && line.size() >= left_;
     if (!full_) left_ -= line.size() + 1;
     base::WriteFd(file_.get(),
                   full_ ? "[rundlet: the log is full at 64 MiB]\n" : std::string(line) + "\n",
@@ -74,12 +75,13 @@ TaskRunner::TaskRunner(Engine& engine, const PlannedProject& planned, Run& run, 
       run_(run),
       events_(events),
       cancel_(cancel),
+      fetcher_(engine, events, cancel),
       keeper_(engine, run),
       tables_(planned.plan) {}
 
 void TaskRunner::RunPackageTask(const Task& task) {
   const rootfs::Distribution& distribution = DistributionOf(task);
-  if (task.kind == TaskKind::kFetch) return FetchOne(engine_, distribution, events_, cancel_);
+  if (task.kind == TaskKind::kFetch) return fetcher_.Fetch(distribution);
   InstallOne(engine_, planned_.images.at(task.image), distribution, events_, cancel_);
 }
 

@@ -15,6 +15,7 @@
 #include "engine/run_tables.h"
 #include "engine/runs.h"
 #include "engine/step.h"
+#include "engine/wheel_fetcher.h"
 #include "plans/plan.h"
 
 namespace rundlet::engine {
@@ -33,7 +34,7 @@ class TaskRunner {
   TaskRunner(Engine& engine, const PlannedProject& planned, Run& run, EventBus& events,
              const base::CancelToken* cancel);
 
-  // Throws as FetchOne and InstallOne do.
+  // Throws as WheelFetcher::Fetch and InstallOne do.
   void RunPackageTask(const plans::Task& task);
   // Every other task, by its number in the plan. Throws as RunStep does; base::Error (kStep) for an
   // expectation that does not hold.
@@ -64,6 +65,7 @@ class TaskRunner {
   Run& run_;  // its record is not touched here
   EventBus& events_;
   const base::CancelToken* cancel_;
+  WheelFetcher fetcher_;
   InputKeeper keeper_;
   RunTables tables_;
 };

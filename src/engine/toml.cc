@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/kept_document.h"
+#include "rootfs/image_fields.h"
 
 namespace rundlet::engine {
 
@@ -19,6 +20,11 @@ std::string ParseToml(Engine& engine, const std::string& text, const base::Cance
                             .files = {},
                             .mounts = {}},
                            {}, cancel);
+  const rootfs::DocumentOrigin origin = rootfs::AnswerOf("parse-toml");
+  const nlohmann::json parsed = rootfs::ParseJson(document, origin);
+  const rootfs::Fields fields(parsed, origin);
+  fields.Object("data");
+  fields.Object("lines");
   kept.Keep(document);
   return document;
 }

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "engine/environments.h"
 #include "engine/resolver.h"
+#include "engine/wheel_fetcher.h"
 #include "rootfs/bytecode.h"
 #include "rootfs/package.h"
 #include "store/disk_comparison.h"
@@ -30,12 +31,12 @@ std::vector<Kind> KindsFor(Depth depth) {
 
 // The first line of one manifest that the other does not have, as a path. What was made is not
 // kept, only its digest: a package's RECORD says which file is wrong.
-std::string FirstDifference(Engine& engine, const store::EntryInfo& entry,
+std::string FirstDifference(int tree, const store::EntryInfo& entry,
                             const store::Manifest& manifest) {
   if (entry.kind == Kind::kWheel) return "the file has other bytes";
   if (entry.kind == Kind::kEnvironment) return "a file of its packages is not what was linked";
   try {
-    for (const rootfs::PackageFile& file : rootfs::ReadPackageFiles(engine.store(), entry)) {
+    for (const rootfs::PackageFile& file : rootfs::ReadPackageFiles(tree, entry)) {
       if (!file.sha256.has_value()) continue;
       if (manifest.text.find(file.sha256->hex() + " ") == std::string::npos)
         return fmt::format("`{}` has other bytes, or is missing", base::Printable(file.path));
@@ -57,7 +58,7 @@ std::optional<std::string> FaultOf(Engine& engine, const store::EntryInfo& entry
   try {
     const store::Manifest manifest = store::ManifestOf(tree.get());
     if (manifest.digest() == entry.output) return std::nullopt;
-    return FirstDifference(engine, entry, manifest);
+    return FirstDifference(tree.get(), entry, manifest);
   } catch (const base::Error& error) {
     return base::Printable(error.chain().back());  // cannot be read: damaged too
   }
@@ -83,7 +84,7 @@ class Sources {
     for (const auto& [key, one] : distributions_) {
       if (damaged.kind == Kind::kWheel && damaged.key == key) {
         if (one.url.empty()) return false;
-        FetchOne(engine_, one, events, cancel);
+        WheelFetcher(engine_, events, cancel).Fetch(one);
         return true;
       }
       for (const rootfs::Image& image : images_) {
@@ -94,7 +95,7 @@ class Sources {
         if (!is_it) continue;
         if (!IsFetched(engine_, one)) {
           if (one.url.empty()) return false;
-          FetchOne(engine_, one, events, cancel);
+          WheelFetcher(engine_, events, cancel).Fetch(one);
         }
         InstallOne(engine_, image, one, events, cancel);
         return true;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "engine/image_sandbox.h"
 
 namespace rundlet::engine {
@@ -111,6 +112,7 @@ void ApplyLimits(const WantedLimits& wanted, runtime::SandboxSpec& spec) {
 }
 
 void LimitForeignCode(Engine& engine, runtime::SandboxSpec& spec) {
+  if (!base::Holds(base::Wall::kForeignMemory)) return;
   const runtime::Limits limits = {.memory = kForeignMemory, .cpus = {}, .pids = {}};
   try {
     engine.launcher().Require(limits);
@@ -118,6 +120,18 @@ void LimitForeignCode(Engine& engine, runtime::SandboxSpec& spec) {
   } catch (const Error&) {
     // Then it is as a step without limits.
   }
+}
+
+std::optional<double> ForeignTime(Engine& engine) {
+  if (!base::Holds(base::Wall::kForeignTime)) return std::nullopt;
+  return engine.config().python_timeout;
+}
+
+void RequireInTime(Engine& engine, const CapturedOutcome& outcome, std::string attempt) {
+  if (!outcome.timed_out) return;
+  throw Error(Fault::kInvalid, std::move(attempt))
+      .Because("it " + TimedOut(engine.config().python_timeout))
+      .Hint(kForeignTimeHint);
 }
 
 void SetThreads(runtime::SandboxSpec& spec, unsigned threads) {

@@ -13,6 +13,7 @@
 #include "engine/capture.h"
 #include "engine/host_files.h"
 #include "engine/network.h"
+#include "rootfs/image_fields.h"
 
 namespace rundlet::engine {
 namespace {
@@ -22,7 +23,7 @@ using base::Fault;
 using nlohmann::json;
 
 constexpr size_t kErrorTail = 4096;
-constexpr size_t kMaxChain = 16;
+constexpr size_t kMaxChain = 64;
 constexpr size_t kMaxText = 8192;
 
 // What a worker says of an error is outsiders' text in part: bounded, and without control
@@ -32,23 +33,34 @@ std::string SafeText(const json& value) {
                                            : std::string());
 }
 
-Error ErrorFromWorker(const json& document) {
-  const int fault = document.value("fault", static_cast<int>(Fault::kBug));
-  const auto chain = document.value("chain", json::array());
-  Error error(fault >= 1 && fault <= 5 ? static_cast<Fault>(fault) : Fault::kBug,
-              chain.empty() ? std::string("running a worker") : SafeText(chain.front()));
-  for (size_t i = 1; i < chain.size() && i < kMaxChain; ++i) {
-    error.Because(SafeText(chain[i]));
-  }
-  if (document.contains("hint")) error.SetHint(SafeText(document["hint"]));
+// Throws base::Error (kInvalid) when it is none.
+Error ErrorFromWorker(const json& document, const rootfs::DocumentOrigin& origin) {
+  const rootfs::Fields fields(document, origin);
+  const uint64_t fault = fields.Number("fault");
+  const json& chain = fields.List("chain", kMaxChain);
+  if (fault < 1 || fault > 5) throw fields.Refuse("`fault` is none");
+  if (chain.empty()) throw fields.Refuse("`chain` is empty");
+  Error error(static_cast<Fault>(fault), SafeText(chain.front()));
+  for (size_t i = 1; i < chain.size(); ++i) error.Because(SafeText(chain[i]));
+  if (fields.Has("hint")) error.SetHint(SafeText(document["hint"]));
   return error;
 }
+
+rootfs::WorkerProgress ProgressFromWorker(const json& document,
+                                          const rootfs::DocumentOrigin& origin) {
+  const rootfs::Fields fields(document, origin);
+  return {.item = fields.Number("item"),
+          .done = fields.Number("done"),
+          .total = fields.Number("total")};
+}
+
+bool UsesNetwork(const rootfs::WorkerJob& job) { return job.network == runtime::Network::kHost; }
 
 // Collects the worker's lines: progress is passed on, the last word is kept.
 class Conversation {
  public:
   Conversation(const rootfs::WorkerJob& job, const rootfs::ProgressCallback& progress)
-      : job_(job), progress_(progress) {}
+      : job_(job), origin_(rootfs::AnswerOf(job.command)), progress_(progress) {}
 
   void AddLine(std::string_view line) {
     size_ += line.size();
@@ -56,15 +68,11 @@ class Conversation {
     if (base::JsonDepth(line) > base::kMaxJsonDepth) return;  // then it gives no answer
     const json document = json::parse(line, nullptr, false);
     if (!document.is_object()) return;
-    if (const auto progress = document.find("progress");
-        progress != document.end() && progress->is_object()) {
-      if (progress_) {
-        progress_({.item = progress->value("item", uint64_t{0}),
-                   .done = progress->value("done", uint64_t{0}),
-                   .total = progress->value("total", uint64_t{0})});
-      }
+    if (const auto progress = document.find("progress"); progress != document.end()) {
+      const rootfs::WorkerProgress told = ProgressFromWorker(*progress, origin_);
+      if (progress_) progress_(told);
     } else if (const auto failure = document.find("error"); failure != document.end()) {
-      error_ = ErrorFromWorker(*failure);
+      error_ = ErrorFromWorker(*failure, origin_);
     } else if (const auto answer = document.find("answer"); answer != document.end()) {
       answer_ = answer->dump();
     }
@@ -78,8 +86,7 @@ class Conversation {
     }
     const bool exited = outcome.end == runtime::Outcome::End::kExited;
     if (!exited || outcome.code != 0 || !answer_.has_value()) {
-      Error error = Error(exited ? Fault::kBug : Fault::kHost,
-                          fmt::format("running worker `{}`", job_.command))
+      Error error = Error(Fault::kHost, fmt::format("running worker `{}`", job_.command))
                         .Because(exited ? fmt::format("it ended with code {} and without an answer",
                                                       outcome.code)
                                         : fmt::format("it was killed by signal {}", outcome.code));
@@ -91,6 +98,7 @@ class Conversation {
 
  private:
   const rootfs::WorkerJob& job_;
+  const rootfs::DocumentOrigin origin_;
   const rootfs::ProgressCallback& progress_;
   uint64_t size_ = 0;
   std::optional<Error> error_;
@@ -99,20 +107,27 @@ class Conversation {
 
 }  // namespace
 
-WorkerRunner::WorkerRunner(const Config& config, const std::string& program,
+WorkerRunner::WorkerRunner(const Config& config, const Installation& parts,
                            runtime::Launcher& launcher)
-    : config_(config), program_(base::OpenHostPath(program, O_PATH)), launcher_(launcher) {}
+    : config_(config),
+      worker_(base::OpenHostPath(parts.worker, O_PATH)),
+      fetcher_(base::OpenHostPath(parts.fetcher, O_PATH)),
+      launcher_(launcher) {}
+
+int WorkerRunner::ProgramFor(const rootfs::WorkerJob& job) const {
+  return (UsesNetwork(job) ? fetcher_ : worker_).get();
+}
 
 runtime::CheckedSpec WorkerRunner::SpecFor(const rootfs::WorkerJob& job,
                                            HandedMounts& handed) const {
-  if (job.network == runtime::Network::kHost) RequireNetwork(config_, "downloading");
+  if (UsesNetwork(job)) RequireNetwork(config_, "downloading");
   runtime::SandboxSpec spec;
   spec.hostname = "worker";
   spec.mounts.mounts = WorkerRoot(handed);
-  if (job.network == runtime::Network::kHost) AddNetworkFiles(handed, config_);
+  if (UsesNetwork(job)) AddNetworkFiles(handed, config_);
   for (const runtime::Mount& mount : handed.mounts) spec.mounts.mounts.push_back(mount);
   for (const runtime::Mount& mount : job.mounts) spec.mounts.mounts.push_back(mount);
-  spec.argv = {"rundlet-worker", job.command};
+  spec.argv = {UsesNetwork(job) ? "rundlet-fetcher" : "rundlet-worker", job.command};
   spec.environment = {{"LANG", "C.UTF-8"}, {"PATH", "/usr/bin"}};
   spec.ids = config_.ids;
   // Root of its own user namespace only: what it creates in an id-shifted staging directory belongs
@@ -136,7 +151,7 @@ runtime::Sandbox WorkerRunner::Start(const rootfs::WorkerJob& job) {
                           .standard_error = null.get(),
                           .files = job.files,
                           .mounts = handed.numbers(),
-                          .program = program_.get()});
+                          .program = ProgramFor(job)});
 }
 
 std::string WorkerRunner::Run(const rootfs::WorkerJob& job,
@@ -156,7 +171,7 @@ std::string WorkerRunner::Run(const rootfs::WorkerJob& job,
                                                 .standard_input = request.get(),
                                                 .files = job.files,
                                                 .mounts = handed.numbers(),
-                                                .program = program_.get()},
+                                                .program = ProgramFor(job)},
                                                sinks, cancel);
   return conversation.Finish(outcome, errors.text());
 }

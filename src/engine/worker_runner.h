@@ -1,8 +1,10 @@
-// Runs rootfs's worker jobs: rundlet-worker as an unprivileged process in a sandbox of its own.
+// Runs rootfs's worker jobs: rundlet-worker, or rundlet-fetcher for those with a network, as an
+// unprivileged process in a sandbox of its own.
 #pragma once
 
 #include "engine/config.h"
 #include "engine/host_files.h"
+#include "engine/installation.h"
 #include "rootfs/worker_client.h"
 #include "runtime/launcher.h"
 
@@ -11,8 +13,8 @@ namespace rundlet::engine {
 // Thread safety: Run may be called from several threads.
 class WorkerRunner : public rootfs::WorkerClient {
  public:
-  // `program` is the path of rundlet-worker; the launcher is borrowed and outlives this.
-  WorkerRunner(const Config& config, const std::string& program, runtime::Launcher& launcher);
+  // The launcher is borrowed and outlives this.
+  WorkerRunner(const Config& config, const Installation& parts, runtime::Launcher& launcher);
 
   std::string Run(const rootfs::WorkerJob& job, const rootfs::ProgressCallback& progress,
                   const base::CancelToken* cancel) override;
@@ -22,8 +24,11 @@ class WorkerRunner : public rootfs::WorkerClient {
  private:
   runtime::CheckedSpec SpecFor(const rootfs::WorkerJob& job, HandedMounts& handed) const;
 
+  int ProgramFor(const rootfs::WorkerJob& job) const;
+
   const Config& config_;
-  base::UniqueFd program_;
+  base::UniqueFd worker_;
+  base::UniqueFd fetcher_;
   runtime::Launcher& launcher_;
 };
 

@@ -104,7 +104,7 @@ def peak_memory() -> int:
         except OSError:  # it ended
             continue
         fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-        if fields["Name"].startswith("rundlet-worker") or fields["Name"].startswith("memfd:rundlet"):
+        if fields["Name"].startswith(("rundlet-worker", "rundlet-fetcher", "memfd:rundlet")):
             peak = max(peak, int(fields.get("VmHWM", "0 kB").split()[0]) * 1024)
     return peak
 

@@ -30,7 +30,7 @@ print(tries, opened)
 
 
 def digests() -> dict[str, str]:
-    names = ("rundlet", "rundlet-launcher", "rundlet-worker")
+    names = ("rundlet", "rundlet-launcher", "rundlet-worker", "rundlet-fetcher")
     return {name: hashlib.sha256(program(name).read_bytes()).hexdigest() for name in names}
 
 
@@ -49,3 +49,14 @@ def test_no_executable_is_opened_while_others_start(shared_state: Rundlet) -> No
         assert int(tries) >= 1000
         assert int(opened) == 0
         assert digests() == before
+
+
+def libraries(name: str) -> str:
+    """What the dynamic linker maps for that program."""
+    return subprocess.run(["ldd", program(name)], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def test_who_parses_has_no_library_of_the_network() -> None:
+    network = ("libcurl", "libssl", "libcrypto", "libgnutls", "libkrb5", "libldap", "libresolv")
+    assert [name for name in network if name in libraries("rundlet-worker")] == []
+    assert [name for name in network[:2] if name in libraries("rundlet-fetcher")] == list(network[:2])

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from escape.attacker_program import hashes
+from functional.test_doctored_image import file_of
 
 from support.images import WHITEOUT, Content, directory, fifo, file, symlink
 from support.layouts import with_layers
+from support.pipelines import write
 from support.rundlet import Rundlet
 
 # How /dev, /proc and /tmp are told: the numbers of their file systems, and that the devices are devices.
@@ -172,3 +174,52 @@ def test_an_interpreter_that_takes_all_memory(rundlet: Rundlet, image_311: Path,
     )
     error = rundlet("image", "import", "greedy", hostile).check(2).err
     assert "its python3 fails: out of memory at 2.0 GiB" in error
+
+
+HANG = """
+with open("/proc/self/cmdline") as _line:
+    if "MARK" in _line.read().replace("\\0", " "):
+        while True:
+            pass
+"""
+TINY = ("exec", "--image", "a-hanging", "--with", "tiny", "--", "true")
+# What rundlet wants of it -> what is in its command line then, the command, and the error.
+WANTED = {
+    "to be asked": ("base_prefix", ("image", "import", "a-hanging", "LAYOUT"), "asking python3 of image `a-hanging`"),
+    "to resolve": ("get_interpreter_info", TINY, "running uv in image `a-hanging`"),
+    "to compile": (" -S - ", TINY, "compiling `tiny 2.0` in image `a-hanging`"),
+    "to read a project": ("rundlet_reader", ("plan", "PROJECT"), "reading project `PROJECT`"),
+    "to read a table": ("rundlet_runner", ("table", "head", "squares"), "running step `squares`"),
+}
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_an_interpreter_that_does_not_end(
+    shared_state: Rundlet, image_311: Path, tmp_path: Path, project: Path, name: str
+) -> None:
+    mark, command, attempt = WANTED[name]
+    library = "usr/lib/python3.11/"
+    changed = {
+        library + path: file_of(image_311, library + path).decode() + HANG.replace("MARK", mark)
+        for path in ("json/__init__.py", "warnings.py")
+    }
+    layout = with_layers(image_311, tmp_path / "layout", changed)
+    write(project)
+    if name == "to read a table":
+        shared_state.ok("run", project)
+    if name != "to be asked":
+        shared_state.ok("image", "import", "a-hanging", layout)
+    if name.startswith("to read"):  # with time enough for what comes before
+        packages = "sqlglot==30.30.0", "duckdb==1.4.5", "pyarrow==22.0.0"
+        shared_state.ok("exec", "--image", "a-hanging", *(f"--with={one}" for one in packages), "--", "true")
+        settings = project / "rundlet.toml"
+        settings.write_text(settings.read_text().replace("python-3.11", "a-hanging"))
+    places = {"LAYOUT": str(layout), "PROJECT": str(project)}
+    impatient = shared_state.with_environment(RUNDLET_PYTHON_TIMEOUT="6")
+    done = impatient(*(places.get(word, word) for word in command))
+    assert done.code in (1, 2, 125)
+    assert attempt.replace("PROJECT", str(project)) in done.err, done.err
+    assert "timed out after 6 s" in done.err
+    assert done.err.endswith("hint: RUNDLET_PYTHON_TIMEOUT gives it more\n")
+    if name != "to be asked":
+        shared_state.ok("image", "rm", "a-hanging")

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 from escape.attacker_program import PROGRAM, arguments, hashes, on_a_terminal, parse
 from escape.attacker_program import listening as listening_on_the_host
-from functional.conftest import ROOT, import_image
+from escape.weakened_programs import Installation
+from functional.conftest import import_image
 from functional.test_exec import read_line
 
 from support.images import directory, file
@@ -106,16 +107,11 @@ class Weakened:
     """An installation of its own whose launcher is the weak one, with a state of its own to damage."""
 
     def __init__(self, folder: Path) -> None:
-        libexec = folder / "libexec/rundlet"
-        for made in (folder / "bin", libexec, folder / "share/rundlet"):
-            made.mkdir(parents=True)
-        shutil.copy2(program(), folder / "bin/rundlet")
-        shutil.copy2(WEAK, libexec / "rundlet-launcher")
-        shutil.copy2(program("rundlet-worker"), libexec / "rundlet-worker")
-        (folder / "share/rundlet/python").symlink_to(ROOT / "python")
-        self.list = libexec / "rundlet-launcher.weak"
-        self.sound = Rundlet(folder / "state")
-        self.weak = Rundlet(folder / "state", binary=folder / "bin/rundlet")
+        made = Installation(folder)
+        shutil.copy2(WEAK, made.launcher)
+        self.list = made.launcher.with_name("rundlet-launcher.weak")
+        self.sound = Rundlet(made.state)
+        self.weak = made.driver
 
     def without(self, *walls: str) -> Rundlet:
         self.list.write_text("".join(f"without {wall}\n" for wall in walls))
@@ -244,7 +240,7 @@ def test_what_is_installed_cannot_be_weakened() -> None:
     """The hooks are in the tests' launcher, and in nothing else; and that is not installed."""
     marks = [b".weak", b"leaving out `", b"stop at "]
     assert all(mark in WEAK.read_bytes() for mark in marks)
-    for name in ("rundlet", "rundlet-launcher", "rundlet-worker"):
+    for name in ("rundlet", "rundlet-launcher", "rundlet-worker", "rundlet-fetcher"):
         assert not any(mark in program(name).read_bytes() for mark in marks), name
     installed = json.loads((build_directory() / "meson-info/intro-installed.json").read_text())
     assert any(path.endswith("/rundlet-launcher") for path in installed)

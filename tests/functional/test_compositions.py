@@ -10,14 +10,12 @@ from typing import Any
 import pytest
 
 from support.index import PackageIndex
-from support.rundlet import Result, Rundlet
-from support.shared_objects import extension, library
-from support.wheels import Wheel, module
+from support.rundlet import Result, Rundlet, exec_command
+from support.shared_objects import NATIVE, SUFFIX, with_library
+from support.wheels import Wheel, module, pkgutil_namespace
 
 IMAGE = ("--image", "python-3.11")
 COMPOSITIONS = ("overlay", "binds")
-SUFFIX = "cpython-311-x86_64-linux-gnu.so"
-NATIVE = {"python": "cp311", "abi": "cp311", "platform": "manylinux_2_17_x86_64"}
 SITE = "/env/lib/python3.11/site-packages"
 
 # Imports what it is told to and says, as JSON and without the prefixes, what came from where.
@@ -45,8 +43,7 @@ print(json.dumps({"modules": modules, "distributions": found, "programs": said})
 
 
 def run(driver: Rundlet, composition: str, requirements: list[str], *command: str) -> Result:
-    options = [part for requirement in requirements for part in ("--with", requirement)]
-    return driver("exec", *IMAGE, "--composition", composition, *options, "--", *command, timeout=600)
+    return driver(*exec_command(requirements, *command, options=("--composition", composition)), timeout=600)
 
 
 def look(driver: Rundlet, composition: str, requirements: list[str], names: str, programs: str) -> dict[str, Any]:
@@ -64,26 +61,16 @@ def test_both_agree(warm: Rundlet, index: PackageIndex) -> None:
             entry_points={"console_scripts": {"agree-program": "agree_top:main"}, "agreed": {"top": "agree_top:main"}},
         )
     )
-    init = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
     for part in ("one", "two"):
-        files = {
-            f"agree_space/{part}.py": "",
-            "agree_old/__init__.py": init,
-            f"agree_old/{part}.py": "",
-        }
-        index.add(Wheel(f"agree-{part}", files=files, entry_points={"agreed": {part: f"agree_space.{part}:x"}}))
+        points = {"agreed": {part: f"agree_space.{part}:x"}}
+        index.add(Wheel(f"agree-{part}", files={f"agree_space/{part}.py": ""}, entry_points=points))
+    for wheel in pkgutil_namespace("agree_old", "one", "two"):
+        index.add(wheel)
     soname = "libagreed-1a2b.so.1"
-    bundled = library('const char *agreed_text(void) { return "agreed"; }', soname)
-    user = extension(
-        "_agree_native",
-        value="agreed_text()",
-        declarations="extern const char *agreed_text(void);",
-        needs=[(soname, bundled)],
-        rpath="$ORIGIN/agree_native.libs",
-    )
+    user, bundled = with_library("_agree_native", soname, "agreed", "$ORIGIN/agree_native.libs")
     files = {f"_agree_native.{SUFFIX}": user, f"agree_native.libs/{soname}": bundled}
     index.add(Wheel("agree-native", files=files, data={"scripts/agree-script": "#!python\nprint('ran')\n"}, **NATIVE))
-    requirements = ["agree-top", "agree-one", "agree-two", "agree-native"]
+    requirements = ["agree-top", "agree-one", "agree-two", "agree-old-one", "agree-old-two", "agree-native"]
     names = "agree_top,agree_space.one,agree_space.two,agree_old.one,agree_old.two,_agree_native"
     overlay, binds = (look(warm, one, requirements, names, "agree-program,agree-script") for one in COMPOSITIONS)
     assert binds == overlay
@@ -91,7 +78,7 @@ def test_both_agree(warm: Rundlet, index: PackageIndex) -> None:
         "lib/python3.11/site-packages/agree_top/__init__.py",
         "lib/python3.11/site-packages/agree_top/__pycache__/__init__.cpython-311.pyc",
     ]
-    assert sorted(binds["distributions"]) == ["agree-base", "agree-native", "agree-one", "agree-top", "agree-two"]
+    assert sorted(binds["distributions"]) == sorted(["agree-base", *requirements])
     assert binds["programs"] == {
         "agree-program": ["bin/agree-program", "1.0\n"],
         "agree-script": ["bin/agree-script", "ran\n"],
@@ -119,14 +106,7 @@ class Difference:
 def wheels_that_tell() -> list[Wheel]:
     init = {"tell_shared/__init__.py": ""}
     soname = "libtell.so.1"
-    sibling = library('const char *tell_text(void) { return "from the sibling"; }', soname)
-    user = extension(
-        "_tell",
-        value="tell_text()",
-        declarations="extern const char *tell_text(void);",
-        needs=[(soname, sibling)],
-        rpath="$ORIGIN/tell_sibling",
-    )
+    user, sibling = with_library("_tell", soname, "from the sibling", "$ORIGIN/tell_sibling")
     return [
         module("tell"),
         Wheel("tell-pth", files={"tell.pth": "tell_more\n", "tell_more/tell_added.py": ""}),

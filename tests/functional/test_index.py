@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
 import shutil
-import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from functional.conftest import ROOT
 
 from support import wheelcache
-from support.rundlet import Rundlet, program
+from support.installed_tree import Tree, differences, programs_in, tree_of
+from support.rundlet import Result, Rundlet, exec_command, program
 
 pytestmark = pytest.mark.index
 
 
-def test_a_real_package_from_the_real_index(rundlet: Rundlet, image_311: Path) -> None:
-    rundlet.environment.pop("RUNDLET_INDEX", None)
-    rundlet.ok("image", "import", "python-3.11", image_311)
-    done = rundlet("exec", "--with", "six==1.17.0", "--", "python", "-c", "import six; print(six.__version__)")
-    assert done.check().out == "1.17.0\n"
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory, image_311: Path) -> Iterator[Rundlet]:
+    """A state directory whose packages come from the real index."""
+    state = tmp_path_factory.mktemp("public") / "state"
+    driver = Rundlet(state)
+    driver.environment.pop("RUNDLET_INDEX", None)
+    driver.ok("image", "import", "python-3.11", image_311, timeout=300)
+    yield driver
+    subprocess.run(["rm", "-rf", "--one-file-system", str(state)], check=False)
 
 
-def test_a_name_that_the_real_index_does_not_have(rundlet: Rundlet, image_311: Path) -> None:
-    rundlet.environment.pop("RUNDLET_INDEX", None)
-    rundlet.ok("image", "import", "python-3.11", image_311)
-    done = rundlet("-q", "exec", "--with", "rundlet-has-no-such-distribution", "--", "true").check(125)
+def python(driver: Rundlet, code: str, *requirements: str) -> Result:
+    return driver(*exec_command(requirements, "python3", "-c", code), timeout=300)
+
+
+def test_a_real_package_from_the_real_index(public: Rundlet) -> None:
+    assert python(public, "import six; print(six.__version__)", "six==1.17.0").check().out == "1.17.0\n"
+
+
+def test_a_name_that_the_real_index_does_not_have(public: Rundlet) -> None:
+    done = public("-q", "exec", "--with", "rundlet-has-no-such-distribution", "--", "true").check(125)
     assert done.err == (
         "error: resolving the packages of this command for Python 3.11.2\n"
         "caused by: resolving the requirements\n"
@@ -41,9 +48,35 @@ def test_a_name_that_the_real_index_does_not_have(rundlet: Rundlet, image_311: P
     )
 
 
-# What is meant to differ (docs/adr/0002-native-wheel-installer.md): each installer's own notes, and RECORD, which lists
-# them; bytecode; programs that an installer makes, which name its own Python.
-NOTES = re.compile(r"lib/python3\.11/site-packages/[^/]+\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json)")
+def test_real_distributions_with_the_same_file(public: Rundlet) -> None:
+    """Row 13: both have a package `jwt`."""
+    both = ("jwt==1.4.0", "PyJWT==2.10.1")
+    error = python(public, "pass", *both).check(125).err
+    assert "`jwt 1.4.0`" in error
+    assert "`pyjwt 2.10.1`" in error
+    command = exec_command(both, "python3", "-c", "import jwt; print(jwt.__version__)", options=("--prefer", "pyjwt"))
+    assert public.ok(*command).out == "2.10.1\n"
+
+
+def test_a_real_release_that_was_yanked(public: Rundlet) -> None:
+    """Row 24."""
+    done = python(public, "import attr; print(attr.__version__)", "attrs==21.1.0").check()
+    assert done.out == "21.1.0\n"
+    assert "yanked" in done.err
+
+
+def test_markers_and_spelling_of_real_packages(public: Rundlet) -> None:
+    """Rows 26 and 36."""
+    code = "import importlib.metadata as m; print(sorted(one.name for one in m.distributions()))"
+    markers = 'pywin32==311; sys_platform == "win32"'
+    out = python(public, code, markers, "markdown-it-py[linkify]==3.0.0").check().out
+    assert "'linkify-it-py', 'markdown-it-py', 'mdurl'" in out
+    assert "pywin32" not in out
+    locks = len(list(public.state.glob("locks/*")))
+    python(public, code, "Markdown.It_Py[Linkify] == 3.0.0", markers).check()
+    assert len(list(public.state.glob("locks/*"))) == locks
+
+
 INSPECT = ROOT / "tests/support/inspect_environment.py"
 # Runs a command in an image's tree, a writable copy: SCRIPT LOWERS FOLDER WHEELS COMMAND...
 IN_IMAGE = """
@@ -65,7 +98,6 @@ NOT_IMPORTED = {
     "cv2": "ImportError: libxcb.so.1: cannot open shared object file: No such file or directory",
     "setuptools": "AssertionError: /usr/lib/python3.11/distutils/core.py",
 }
-Tree = dict[str, tuple[bool, str]]
 
 
 class PipInImage:
@@ -109,20 +141,6 @@ class PipInImage:
         return self.folder / "upper/env"
 
 
-def tree_of(root: Path) -> Tree:
-    """Whether each file may be executed, and the digest of its content."""
-    found: Tree = {}
-    for path in root.rglob("*"):
-        name, info = str(path.relative_to(root)), path.lstat()
-        if stat.S_ISLNK(info.st_mode):
-            found[name] = (False, f"-> {os.readlink(path)}")
-        if not stat.S_ISREG(info.st_mode) or NOTES.fullmatch(name) or name.endswith(".pyc"):
-            continue
-        with open(path, "rb") as opened:
-            found[name] = (bool(info.st_mode & 0o111), hashlib.file_digest(opened, "sha256").hexdigest())
-    return found
-
-
 @pytest.mark.timeout(3600)
 def test_forty_packages_are_what_pip_makes_of_them(
     rundlet: Rundlet, image_311: Path, tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
@@ -154,11 +172,9 @@ def test_forty_packages_are_what_pip_makes_of_them(
 
     (flat,) = rundlet.state.glob("environments/*/tree")
     mine = {name: entry for name, entry in tree_of(flat).items() if name not in pip.empty}
-    assert mine.keys() ^ theirs.keys() == {"bin/pip3.11"}  # pip gives its own program one more name than its wheel says
-    made = {name for name in mine if name.startswith("bin/")}  # they name their installer's Python
-    differ = {name for name in mine.keys() - made if mine[name] != theirs[name]}
-    assert differ == set()
-    assert [name for name in made if not mine[name][0]] == []
+    # pip gives its own program one more name than its wheel says.
+    assert differences(mine, theirs) == ({"bin/pip3.11"}, set())
+    assert [name for name in programs_in(mine) if not mine[name][0]] == []
     for name, count in (
         ("distributions", len(listed)),
         ("files", len(mine)),

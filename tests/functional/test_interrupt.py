@@ -45,7 +45,8 @@ def worker_of(driver: Rundlet, command: str) -> Callable[[], bool]:
 
     def is_one(pid: int) -> bool:
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes() == f"rundlet-worker\0{command}\0".encode()
+            program, _, rest = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")
+            return program in (b"rundlet-worker", b"rundlet-fetcher") and rest == f"{command}\0".encode()
         except OSError:
             return False
 
@@ -89,7 +90,10 @@ def test_while_a_file_comes_in(ready: Rundlet, index: PackageIndex) -> None:
     driver = served(ready, index)
 
     def part_is_there() -> bool:
-        return any(part.stat().st_size for part in driver.state.glob("staging/*/tree/trickle-*"))
+        try:
+            return any(part.stat().st_size for part in driver.state.glob("staging/*/tree/trickle-*"))
+        except FileNotFoundError:  # the resolver's directory, just taken away
+            return False
 
     with nothing_kept(driver.state):
         with driver.start("-q", "exec", *IMAGE, "--with", "trickle", "--", "echo", "ran") as process:

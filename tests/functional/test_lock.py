@@ -1,4 +1,4 @@
-"""`rundlet lock`: locks that uv reads too, from which a project then runs; and scripts that say what they need."""
+"""`rundlet lock`: locks that uv and pip read too, from which a project then runs; and scripts with what they need."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 from functional.test_source_builds import offer, own_build
 from packaging.pylock import Pylock
 
@@ -131,18 +132,50 @@ def read_as_pip_does(path: Path) -> Pylock:
     return Pylock.from_dict(tomllib.loads(path.read_text()))
 
 
-def test_uv_accepts_a_lock(warm: Rundlet, index: PackageIndex, project: Path, tmp_path: Path) -> None:
+def installer(name: str, index: PackageIndex, folder: Path) -> list[str | Path]:
+    """What installs from a lock into `folder`/target."""
+    if name == "pip":
+        (wheel,) = wheelcache.default_folder().glob("pip-*.whl")
+        command: list[str | Path] = [sys.executable, "-W", "ignore", wheel / "pip", "install", "--index-url", index.url]
+        return [*command, "--no-cache-dir", "--no-deps", "--target", folder / "target", "-r"]
+    command = [uv(), "pip", "install", "--target", folder / "target", "--cache-dir", folder / "uv"]
+    return [*command, "--python-version", "3.11", "--no-deps", "--default-index", index.url, "-r"]
+
+
+@pytest.mark.parametrize("name", ["uv", "pip"])
+def test_others_install_from_a_lock(
+    warm: Rundlet, index: PackageIndex, project: Path, tmp_path: Path, name: str
+) -> None:
     index.add(module("drifting"))
     write(project)
     warm.ok("lock", project)
-    assert [one.name for one in read_as_pip_does(project / "pylock.toml").packages] == ["drifting", "pyarrow"]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "UV_NO_CONFIG": "1"}
-    command = [uv(), "pip", "install", "--target", tmp_path / "target", "--cache-dir", tmp_path / "uv"]
-    command += ["--python-version", "3.11", "--no-deps", "--default-index", index.url]
-    command += ["-r", project / "pylock.toml"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    lock = project / "pylock.toml"
+    assert [one.name for one in read_as_pip_does(lock).packages] == ["drifting", "pyarrow"]
+    index.add(module("drifting", "2.0"))  # which the lock does not have
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "UV_NO_CONFIG": "1",
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+
+    def install() -> subprocess.CompletedProcess[str]:
+        command = [*installer(name, index, tmp_path), lock]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    done = install()
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "target/drifting.py").exists()
+    assert "1.0" in (tmp_path / "target/drifting.py").read_text()
+    assert (tmp_path / "target/pyarrow/__init__.py").exists()
+    # They hold the lock's hashes, as rundlet does.
+    drifting, _ = read_as_pip_does(lock).packages
+    assert drifting.wheels is not None
+    digest = drifting.wheels[0].hashes["sha256"]
+    lock.write_text(lock.read_text().replace(digest, "4" * 64))
+    subprocess.run(["rm", "-rf", tmp_path / "target", tmp_path / "uv"], check=True)
+    done = install()
+    assert done.returncode != 0
+    assert "4" * 64 in done.stderr
 
 
 def test_lock_with_built_packages(warm: Rundlet, index: PackageIndex, project: Path, tmp_path: Path) -> None:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import textwrap
 
 from support.index import PackageIndex
-from support.rundlet import Result, Rundlet
-from support.shared_objects import extension, library, program
-from support.wheels import Wheel, module
+from support.rundlet import Result, Rundlet, exec_command
+from support.shared_objects import NATIVE, SUFFIX, extension, program, with_library
+from support.wheels import Wheel, module, pkgutil_namespace
 
 IMAGE = ("--image", "python-3.11")
-SUFFIX = "cpython-311-x86_64-linux-gnu.so"
-NATIVE = {"python": "cp311", "abi": "cp311", "platform": "manylinux_2_17_x86_64"}
 
 
 def exec_with(driver: Rundlet, *requirements: str, run: tuple[str, ...] = ("true",), **more: object) -> Result:
-    options = [part for requirement in requirements for part in ("--with", requirement)]
-    return driver("exec", *IMAGE, *options, "--", *run, **more)  # type: ignore[arg-type]
+    return driver(*exec_command(requirements, *run), **more)  # type: ignore[arg-type]
 
 
 def python(driver: Rundlet, *requirements: str, code: str) -> str:
@@ -47,10 +44,8 @@ def test_dependencies_are_installed_once(warm: Rundlet, index: PackageIndex) -> 
 
 
 def test_pkgutil_namespace_with_identical_init(warm: Rundlet, index: PackageIndex) -> None:
-    init = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
-    for part in ("first", "second"):
-        files = {"old_space/__init__.py": init, f"old_space/{part}.py": f"name = {part!r}\n"}
-        index.add(Wheel(f"old-space-{part}", files=files))
+    for wheel in pkgutil_namespace("old_space", "first", "second"):
+        index.add(wheel)
     code = "from old_space import first, second; print(first.name, second.name)"
     assert python(warm, "old-space-first", "old-space-second", code=code) == "first second"
 
@@ -68,14 +63,7 @@ def test_blank_init_shared_at_top_level(warm: Rundlet, index: PackageIndex) -> N
 
 def test_rpath_to_a_sibling_distribution(warm: Rundlet, index: PackageIndex) -> None:
     soname = "libsibling.so.1"
-    sibling = library('const char *sibling_text(void) { return "from the sibling"; }', soname)
-    user = extension(
-        "_user",
-        value="sibling_text()",
-        declarations="extern const char *sibling_text(void);",
-        needs=[(soname, sibling)],
-        rpath="$ORIGIN/../sibling/lib",
-    )
+    user, sibling = with_library("_user", soname, "from the sibling", "$ORIGIN/../sibling/lib")
     index.add(Wheel("sibling", files={"sibling/__init__.py": "", f"sibling/lib/{soname}": sibling}, **NATIVE))
     index.add(
         Wheel(
@@ -87,14 +75,7 @@ def test_rpath_to_a_sibling_distribution(warm: Rundlet, index: PackageIndex) -> 
 
 def test_bundled_libraries(warm: Rundlet, index: PackageIndex) -> None:
     soname = "libbundled-1a2b.so.3"
-    bundled = library('const char *bundled_text(void) { return "bundled"; }', soname)
-    user = extension(
-        "_native",
-        value="bundled_text()",
-        declarations="extern const char *bundled_text(void);",
-        needs=[(soname, bundled)],
-        rpath="$ORIGIN/../bundler.libs",
-    )
+    user, bundled = with_library("_native", soname, "bundled", "$ORIGIN/../bundler.libs")
     files = {"bundler/__init__.py": "", f"bundler/_native.{SUFFIX}": user, f"bundler.libs/{soname}": bundled}
     index.add(Wheel("bundler", files=files, **NATIVE))
     assert python(warm, "bundler", code="from bundler import _native; print(_native.value)") == "bundled"

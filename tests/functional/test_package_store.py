@@ -18,6 +18,7 @@ from functional.test_source_builds import offer
 
 from support.index import PackageIndex
 from support.leaks import Allowance
+from support.pipelines import write
 from support.rundlet import Rundlet
 from support.terminal import at_terminal
 from support.wheels import Wheel, module
@@ -197,6 +198,65 @@ def test_prune_keeps_what_runs(own: Rundlet, index: PackageIndex) -> None:
         assert [row["name"] for row in own.json("package", "ls")] == ["in-use"]
     make_old(own, 100, {"in-use"})
     assert ("in-use", "packages") in removed(own.json("package", "prune", "--unused-for", "1d"))
+
+
+def due(driver: Rundlet, days: float = 2) -> None:
+    """As if that long ago something had been pruned last."""
+    os.utime(driver.state / "cache/pruned", (time.time() - days * DAY,) * 2)
+
+
+def test_the_unused_goes_by_itself(own: Rundlet, index: PackageIndex) -> None:
+    """Once a day, at the end of a command: what is old, but for what runs; not where it could not be had again."""
+    for name in ("forgotten", "at-work", "recent"):
+        index.add(module(name))
+        use(own, name)
+    with running(own, "at-work"):
+        make_old(own, 100, {"forgotten", "at-work"})
+        (lock,) = (path for path in own.state.glob("locks/*.json") if "forgotten" in path.read_text())
+        os.utime(lock, (time.time() - 100 * DAY,) * 2)
+        for settings, days in (
+            ({}, 0.5),
+            ({}, -5),  # a clock that was set back
+            ({"RUNDLET_OFFLINE": "1"}, 2),
+            ({"RUNDLET_PRUNE_AFTER": "0"}, 2),
+            ({"RUNDLET_PRUNE_AFTER": "200"}, 2),
+        ):
+            due(own, days)
+            use(own.with_environment(**settings), "recent")
+            assert len(entries(own, "packages")) == 3
+        due(own)
+        told = own.ok("exec", *IMAGE, "--with", "recent", "--", "true").err
+        assert "3 packages and downloads, 1 locks and caches removed" in told  # one of them the wheel of what runs
+        assert {row["name"] for row in own.json("package", "ls")} == {"at-work", "recent"}
+        assert not lock.exists()
+    make_old(own, 100, {"at-work"})
+    assert "removed" not in own.ok("exec", *IMAGE, "--with", "recent", "--", "true").err  # not twice a day
+    assert len(entries(own, "packages")) == 2
+    verified(own)
+    use(own, "forgotten")  # comes back
+
+
+def test_what_is_too_much_goes_by_itself(own: Rundlet, index: PackageIndex, project: Path) -> None:
+    """Packages and caches have sizes of their own; a run of the history keeps its packages."""
+    write(project)
+    own.ok("run", project, "--param", "limit=3")
+    use(own, "leaf")
+    kept = {row["name"] for row in own.json("package", "ls")} - {"leaf", "sqlglot"}  # the reader's is no run's
+    due(own)
+    use(own.with_environment(RUNDLET_PRUNE_AFTER="0", RUNDLET_PRUNE_PACKAGES="0"), "leaf")
+    assert {row["name"] for row in own.json("package", "ls")} == kept
+    assert entries(own, "wheels") == set()
+    assert entries(own, "locks") != set()
+    # Locks and caches have another size, and stay for an hour: somebody may be at them.
+    small = own.with_environment(RUNDLET_PRUNE_AFTER="0", RUNDLET_PRUNE_CACHES="0")
+    for path in [*own.state.glob("locks/*"), *own.state.glob("cache/*/*")]:
+        os.utime(path, (time.time() - DAY,) * 2)
+    due(own)
+    use(small, "leaf")
+    (lock,) = own.state.glob("locks/*")
+    assert "leaf" in lock.read_text()
+    assert entries(own, "cache/uv") == entries(own, "cache/reader") == set()
+    own.ok("run", project, "--param", "limit=4")
 
 
 def test_gc_takes_locks_and_caches_by_size(own: Rundlet, index: PackageIndex) -> None:

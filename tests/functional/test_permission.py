@@ -172,3 +172,25 @@ def test_state_directory_that_is_a_link(rundlet: Rundlet, tmp_path: Path) -> Non
         "hint: name the directory itself with --state\n"
     )
     assert os.listdir(tmp_path / "elsewhere") == []
+
+
+@pytest.fixture
+def ram(tmp_path: Path, no_leaks: Allowance) -> Iterator[Path]:
+    """A file system whose mounts cannot shift the owners of files, on any kernel."""
+    folder = tmp_path / "ram"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "ramfs", "-o", "mode=0755", "none", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_state_directory_whose_owners_cannot_be_shifted(ram: Path, tmp_path: Path) -> None:
+    layout = Image([{"data": "x"}]).write_layout(tmp_path / "image")
+    done = Rundlet(ram / "state")("-q", "image", "import", "py", layout).check(3)
+    assert done.err.startswith("error: importing image `py`\n")
+    assert done.err.count("error:") == 1
+    assert done.err.endswith(
+        "caused by: invalid argument\n"
+        "hint: where the file system of the state directory cannot shift owners (tmpfs can since Linux 6.3), "
+        "choose another with --state\n"
+    )

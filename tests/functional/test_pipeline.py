@@ -34,6 +34,29 @@ def results(document: dict[str, Any]) -> dict[str, str]:
     return {step["name"]: step["result"] for step in document["steps"]}
 
 
+def test_rundlets_own_modules_are_compiled_once(rundlet: Rundlet, image_311: Path, project: Path) -> None:
+    """For each interpreter: reader and steps find the bytecode; it goes with the image."""
+    rundlet.ok("image", "import", "python-3.11", image_311)
+    body = """    import os
+    import rundlet._values as one
+    import rundlet_runner.result as other
+    return pyarrow.table({"there": [os.path.exists(module.__cached__) for module in (one, other)]})
+"""
+    write(project, models(f"compiled():\n    import pyarrow\n{body}"))
+    made = "tools/*/tree/rundlet_reader/__pycache__/program.cpython-311.pyc"
+    rundlet.ok("plan", project)
+    (bytecode,) = rundlet.state.glob(made)
+    before = bytecode.stat()
+    assert rundlet.json("run", project)["previews"]["compiled"]["rows"] == [[True], [True]]
+    rundlet.ok("gc")
+    (bytecode,) = rundlet.state.glob(made)
+    assert (bytecode.stat().st_ino, bytecode.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert list(rundlet.state.glob("tools/*/tree/**/*.txt")) == []  # modules, and no more
+    rundlet.ok("image", "rm", "python-3.11")
+    rundlet.ok("gc")
+    assert list(rundlet.state.glob(made)) == []
+
+
 def test_first_and_second_run(shared_state: Rundlet, project: Path) -> None:
     write(project, total=TOTAL)
     first = shared_state.json("run", project)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support import wheelcache
+from support.installed_tree import Tree, differences, programs_in, tree_of
 from support.rundlet import Rundlet
 from support.wheels import small_wheels
 
@@ -35,39 +32,6 @@ PINS = (
     "wheel==0.48.0",
 )
 SMALL = ("branch", "leaf", "space-one", "with-script", "with-data")
-SITE = "lib/python3.11/site-packages"
-
-# The differences that are meant (docs/adr/0002-native-wheel-installer.md):
-# - each installer's own notes in .dist-info (and uv's lock of the whole), and RECORD, which lists them
-NOTES = re.compile(rf"{SITE}/[^/]+\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json)|\.lock")
-# - bytecode is another entry
-BYTECODE = re.compile(r".*\.pyc")
-# - programs: each tool has its own words for those it makes, and its own Python's path; pip lets one that the wheel
-#   brings be as little executable as there, ours and uv's can be run
-PROGRAM = re.compile(r"bin/[^/]+")
-
-Tree = dict[str, tuple[bool, str]]
-
-
-def tree_of(root: Path) -> Tree:
-    """Whether each file may be executed, and the digest of its content."""
-    found: Tree = {}
-    for path in root.rglob("*"):
-        name, info = str(path.relative_to(root)), path.lstat()
-        if stat.S_ISLNK(info.st_mode):
-            found[name] = (False, f"-> {os.readlink(path)}")
-        if not stat.S_ISREG(info.st_mode) or NOTES.fullmatch(name) or BYTECODE.fullmatch(name):
-            continue
-        with open(path, "rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        found[name] = (bool(info.st_mode & 0o111), digest)
-    return found
-
-
-def told_apart(tree: Tree) -> tuple[Tree, set[str]]:
-    """All but the programs, and the programs' names: those that are text differ in it."""
-    programs = {name for name in tree if PROGRAM.fullmatch(name)}
-    return {name: entry for name, entry in tree.items() if name not in programs}, programs
 
 
 @pytest.fixture(scope="module")
@@ -118,11 +82,7 @@ def test_same_tree(installer: str, ours: dict[str, Tree], wheels: list[Path], tm
         merged.update(tree)
     assert sum(map(len, ours.values())) == len(merged)  # no file is of two packages
     theirs = {name: entry for name, entry in tree_of(prefix).items() if name not in before}
-    our_files, our_programs = told_apart(merged)
-    their_files, their_programs = told_apart(theirs)
-    assert our_programs == their_programs
-    assert sorted(our_files.keys() ^ their_files.keys()) == []
-    differ = {name: (mine, their_files[name]) for name, mine in our_files.items() if mine != their_files[name]}
-    assert differ == {}
-    assert [name for name in our_programs if not merged[name][0]] == []
-    assert len(our_files) > 5000
+    assert differences(merged, theirs) == (set(), set())
+    # pip lets one that the wheel brings be as little executable as there, ours and uv's can be run
+    assert [name for name in programs_in(merged) if not merged[name][0]] == []
+    assert len(merged) > 5000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.index import PackageIndex
+from support.leaks import processes
 from support.rundlet import Result, Rundlet
 from support.store import nothing_kept
 from support.wheels import module, sdist
@@ -185,19 +187,29 @@ def test_hashes_are_the_archives(warm: Rundlet, index: PackageIndex, tmp_path: P
     assert "none of the given hashes" in warm(*command).check(125).err
 
 
+def gate_of_build(driver: Rundlet) -> Path | None:
+    """The pipe that a build waits at, in its sandbox."""
+    gates = (Path(f"/proc/{one.pid}/root/tmp/gate") for one in processes([driver.state]))
+    return next((gate for gate in gates if gate.is_fifo()), None)
+
+
+def wait_until(reached: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    while not reached():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"it ended with {process.wait(0.001)}")
+
+
 @pytest.mark.parametrize("stage", ["source", "requires", "building"])
 def test_killed_while_building(warm: Rundlet, index: PackageIndex, stage: str) -> None:
     """Nothing half-made is left, neither of the archive nor of the wheel."""
     name, helper = f"victim-{stage}", f"helper-{stage}"
     part = index.add(module(helper))
-    # The build is met at work: it looks busy for a while.
-    archive = offer(index, name, "time.sleep(1)", f'["{helper}"]')
+    # The build is met at work: it waits until somebody writes.
+    archive = offer(index, name, "os.mkfifo('/tmp/gate')\nreturn open('/tmp/gate').read()", f'["{helper}"]')
     reached: dict[str, Callable[[], bool]] = {
         "source": lambda: bool(index.count(archive)),
         "requires": lambda: bool(index.count(f"/simple/{helper}/")),
-        "building": lambda: any(
-            f'"{helper} ' in one.read_text() for one in (warm.state / "lowers").glob("*/entry.json")
-        ),
+        "building": lambda: gate_of_build(warm) is not None,
     }
     if stage == "source":
         index.fault(archive, rate=100, times=1)
@@ -206,14 +218,17 @@ def test_killed_while_building(warm: Rundlet, index: PackageIndex, stage: str) -
     command = ("exec", "--image", "python-3.11", "--with", f"{name}==1.0", "--build", name, "--", "true")
     with nothing_kept(warm.state, but=("wheels", "packages", "lowers", "tools", "skeletons")):
         with warm.start(*command) as process:
-            while not reached[stage]() and process.poll() is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(0.001)
+            wait_until(reached[stage], process)
             process.kill()
             process.communicate(timeout=30)
         index.fault(archive)
         index.fault(f"/simple/{helper}/")
-        warm.ok(*command)
+        with warm.start(*command) as process:
+            wait_until(lambda: gate_of_build(warm) is not None, process)
+            gate = gate_of_build(warm)
+            assert gate is not None
+            gate.write_text("go on")
+            assert process.wait(60) == 0
     assert index.count(part) == 1
     assert warm.json("package", "verify")["damaged"] == []
 
@@ -239,10 +254,12 @@ def test_gc_takes_builds_by_age(warm: Rundlet, index: PackageIndex) -> None:
     assert removed("--unused-for", "30d")
 
 
-def test_the_time_for_building_is_a_number(warm: Rundlet) -> None:
-    for text in ("0", "-1", "ten", "1.5", "5 "):
-        error = build(warm.with_environment(RUNDLET_BUILD_TIMEOUT=text), "leaf").check(125).err
-        assert f"reading RUNDLET_BUILD_TIMEOUT `{text}`" in error
+def test_times_are_numbers(warm: Rundlet) -> None:
+    for name, text in itertools.product(
+        ("RUNDLET_BUILD_TIMEOUT", "RUNDLET_PYTHON_TIMEOUT"), ("0", "-1", "ten", "1.5", "5 ")
+    ):
+        error = build(warm.with_environment(**{name: text}), "leaf").check(125).err
+        assert f"reading {name} `{text}`" in error
 
 
 def test_what_a_build_may_not_give_or_want(warm: Rundlet, index: PackageIndex) -> None:

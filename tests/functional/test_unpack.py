@@ -150,11 +150,12 @@ def test_images(rundlet: Rundlet, tmp_path: Path, name: str, request: pytest.Fix
 
 
 def check_stack(driver: Rundlet, folder: Path, seed: int) -> None:
-    compression = ("gzip", "zstd", "none")[seed % 3] if seed % 3 != 1 else "gzip"  # this umoci reads no zstd
-    image = Image(Stack(seed).layers, name="x", compression=compression)
-    layout = image.write_layout(folder / "image")
+    layers, compression = Stack(seed).layers, ("gzip", "zstd", "none")[seed % 3]
+    layout = Image(layers, name="x", compression=compression).write_layout(folder / "image")
     # There is no Python in it, which is found out when all layers are in the store.
     assert "python3" in driver("image", "import", "x", layout).check(2).err
+    if compression == "zstd":  # which this umoci does not read
+        layout = Image(layers, name="x").write_layout(folder / "gzip")
     assert_same(driver, layout, "x", folder)
 
 

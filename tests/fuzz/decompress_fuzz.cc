@@ -44,7 +44,10 @@ std::optional<std::string> Unpack(Decompress decompress, std::string_view input,
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
-  for (Decompress* decompress : {DecompressGzip, DecompressZstd}) {
+  const auto zstd = [](ReadCompressed read) {
+    return DecompressZstd(std::move(read), [] { return true; });
+  };
+  for (Decompress* decompress : std::initializer_list<Decompress*>{DecompressGzip, zstd}) {
     const std::optional<std::string> whole = Unpack(decompress, input, input.size());
     for (const size_t piece : {1u, 7u, 100u}) {
       const std::optional<std::string> pieces = Unpack(decompress, input, piece);

@@ -57,15 +57,22 @@ class Layout:
 
 def add_layers(folder: Path, packed: Sequence[tuple[str, Layer]]) -> dict[str, Any]:
     """Puts layers on top of the one image of the layout; each is `gzip`, `zstd` or `none`."""
+    blobs = []
+    for compression, entries in packed:
+        tar = layer_tar(entries)
+        data = gzip.compress(tar) if compression == "gzip" else zstd(tar) if compression == "zstd" else tar
+        blobs.append((LAYER if compression == "none" else f"{LAYER}+{compression}", tar, data))
+    return add_packed_layers(folder, blobs)
+
+
+def add_packed_layers(folder: Path, packed: Sequence[tuple[str, bytes, bytes]]) -> dict[str, Any]:
+    """The same with layers as media type, archive and blob."""
     layout = Layout(folder)
     top = json.loads((folder / "index.json").read_text())["manifests"][0]
     manifest = json.loads(layout.read(top))
     config = json.loads(layout.read(manifest["config"]))
-    for compression, entries in packed:
-        tar = layer_tar(entries)
-        data = gzip.compress(tar) if compression == "gzip" else zstd(tar) if compression == "zstd" else tar
-        suffix = "" if compression == "none" else f"+{compression}"
-        manifest["layers"].append(layout.put(data, LAYER + suffix))
+    for media_type, tar, data in packed:
+        manifest["layers"].append(layout.put(data, media_type))
         config["rootfs"]["diff_ids"].append(f"sha256:{sha256(tar)}")
         config.get("history", []).append({"created_by": "test"})
     manifest["config"] = layout.put_json(config, CONFIG)

@@ -20,7 +20,7 @@ from typing import Optional
 from support import control_groups
 
 UNIFIED = Path("/sys/fs/cgroup")
-OUR_PROGRAMS = ("rundlet", "rundletd", "rundlet-launcher", "rundlet-worker")
+OUR_PROGRAMS = ("rundlet", "rundletd", "rundlet-launcher", "rundlet-worker", "rundlet-fetcher")
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,19 @@ def build_directory() -> Path:
 
 
 def program(name: str = "rundlet") -> Path:
-    folders = {"rundlet-launcher": "runtime", "rundlet-worker": "rootfs", "rundletd": "src/daemon"}
+    folders = {
+        "rundlet-launcher": "runtime",
+        "rundlet-worker": "rootfs",
+        "rundlet-fetcher": "rootfs",
+        "rundletd": "src/daemon",
+    }
     return build_directory() / folders.get(name, "src/cli") / name
+
+
+def exec_command(requirements: Sequence[str], *command: Argument, options: Sequence[Argument] = ()) -> list[Argument]:
+    """`exec` of a command in an environment of these requirements."""
+    wanted = [part for requirement in requirements for part in ("--with", requirement)]
+    return ["exec", "--image", "python-3.11", *options, *wanted, "--", *command]
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,11 @@ void *PyInit_{name}(void) {{
 """
 
 
+# How an extension module for the image's Python ends, and what a wheel that has one says of itself.
+SUFFIX = "cpython-311-x86_64-linux-gnu.so"
+NATIVE = {"python": "cp311", "abi": "cp311", "platform": "manylinux_2_17_x86_64"}
+
+
 @functools.cache
 def _compile(source: str, options: tuple[str, ...], libraries: tuple[tuple[str, bytes], ...]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
@@ -62,3 +67,12 @@ def extension(
     if rpath:
         options.append(f"-Wl,--enable-new-dtags,-rpath,{rpath}")
     return _compile(source, tuple(options), tuple(needs))
+
+
+def with_library(name: str, soname: str, text: str, rpath: str) -> tuple[bytes, bytes]:
+    """A module whose `value` is the text that a library has, which it looks for at `rpath`; and that library."""
+    needed = library(f'const char *needed_text(void) {{ return "{text}"; }}', soname)
+    declarations = "extern const char *needed_text(void);"
+    return extension(
+        name, value="needed_text()", declarations=declarations, needs=[(soname, needed)], rpath=rpath
+    ), needed

@@ -60,11 +60,12 @@ def test_there_are_tables() -> None:
     assert len(rows()) > 40
 
 
-def test_walls_are_those_of_the_weak_launcher() -> None:
+def test_walls_are_those_of_the_weak_programs() -> None:
     listed = re.search(r"^DEFENCES = \[(.*?)\]", (ROOT / "tests/escape/test_weakened.py").read_text(), re.M | re.S)
     assert listed is not None
+    engines = re.findall(r'return "([^"]+)"', (ROOT / "tests/escape/weakened/walls.cc").read_text())
     walls = {name for row in rows() for name in names(row.get("walls", ""))}
-    assert walls == set(re.findall(r'"([^"]+)"', listed.group(1)))
+    assert walls == {*re.findall(r'"([^"]+)"', listed.group(1)), *engines}
 
 
 @pytest.mark.parametrize("name", ["test_absent", "test_absent.py", "Absent.*", "Identity.Absent", "absent/"])

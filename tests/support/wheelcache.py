@@ -48,6 +48,7 @@ GROUPS: list[tuple[str, list[str]]] = [
     ("3.11", ["six"]),
     ("3.11", ["requests", "httpx"]),
     ("3.11", ["setuptools", "wheel"]),
+    ("3.11", ["pip==26.3"]),  # reads locks, which the pip of Debian 12 does not
     ("3.13", ["polars==1.44.2", "pyarrow"]),
 ]
 # By themselves: a tool for another C library, and what is offered as source only.

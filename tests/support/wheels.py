@@ -189,6 +189,16 @@ def module(name: str, version: str = "1.0", content: str = "", **more: object) -
     return Wheel(name, version, files={f"{name.replace('-', '_')}.py": text}, **more)  # type: ignore[arg-type]
 
 
+def pkgutil_namespace(space: str, *parts: str) -> list[Wheel]:
+    """Distributions that share a package in the old way: each with the same `__init__`, which looks for others."""
+    init = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
+    name = space.replace("_", "-")
+    return [
+        Wheel(f"{name}-{part}", files={f"{space}/__init__.py": init, f"{space}/{part}.py": f"name = {part!r}\n"})
+        for part in parts
+    ]
+
+
 def small_wheels() -> list[Wheel]:
     """What most tests need of an index: names that no real distribution has."""
     return [

@@ -304,8 +304,8 @@ TEST(ReadPipeline, DocumentsOfAnotherShape) {
       ReadPipeline(document, testing::ProjectJson(testing::ProjectData()));
       ADD_FAILURE() << "accepted: " << document.substr(0, 300);
     } catch (const base::Error& error) {
-      EXPECT_EQ(error.fault(), base::Fault::kBug) << document.substr(0, 300) << "\n"
-                                                  << error.Render();
+      EXPECT_EQ(error.fault(), base::Fault::kInvalid) << document.substr(0, 300) << "\n"
+                                                      << error.Render();
       EXPECT_EQ(error.chain().size(), 2U) << error.Render();
     }
   }

@@ -173,7 +173,7 @@ TEST(ReadProject, DocumentsOfAnotherShape) {
       ReadPipeline(ReaderJson({}).dump(), text);
       ADD_FAILURE() << text;
     } catch (const base::Error& error) {
-      EXPECT_EQ(error.fault(), base::Fault::kBug) << text;
+      EXPECT_EQ(error.fault(), base::Fault::kInvalid) << text;
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "image_support.h"
@@ -17,6 +18,10 @@ using testing::MemorySource;
 using testing::Zstd;
 
 using Decompress = std::unique_ptr<worker::ByteSource>(worker::ReadCompressed read);
+
+std::unique_ptr<worker::ByteSource> DecompressZstd(worker::ReadCompressed read) {
+  return worker::DecompressZstd(std::move(read), [] { return true; });
+}
 
 std::string Unpack(Decompress decompress, std::string_view packed, size_t chunk) {
   MemorySource source(packed, chunk);
@@ -109,8 +114,8 @@ TEST(Zstd, ReadsFramesWhateverTheChunks) {
   const std::string packed = Skippable(0, "") + Zstd(first) + Skippable(15, "in between") +
                              Zstd("") + Zstd("second") + Skippable(7, "a table");
   for (const size_t chunk : {1u, 7u, 4096u, 1u << 20}) {
-    EXPECT_TRUE(Unpack(worker::DecompressZstd, packed, chunk) == first + "second") << chunk;
-    EXPECT_THROW(Unpack(worker::DecompressZstd, packed + "behind", chunk), base::Error);
+    EXPECT_TRUE(Unpack(DecompressZstd, packed, chunk) == first + "second") << chunk;
+    EXPECT_THROW(Unpack(DecompressZstd, packed + "behind", chunk), base::Error);
   }
 }
 
@@ -120,21 +125,38 @@ TEST(Zstd, RefusesWhatIsCutOff) {
   for (size_t size = 1; size < packed.size(); ++size) {
     if (size == first || size == first + Skippable(3, "held").size()) continue;
     for (const size_t chunk : {1u, 1000u}) {
-      EXPECT_THROW(Unpack(worker::DecompressZstd, packed.substr(0, size), chunk), base::Error)
-          << size;
+      EXPECT_THROW(Unpack(DecompressZstd, packed.substr(0, size), chunk), base::Error) << size;
     }
   }
 }
 
 // RFC 8878, 3.1.1.1.2: how much of what came out is to be remembered.
-TEST(Zstd, RefusesAWindowOfMoreThan64MiB) {
-  const auto frame = [](unsigned window_log) {
-    const std::string head = {0x28,   '\xb5', 0x2f,
-                              '\xfd', 0,      static_cast<char>((window_log - 10) << 3)};
-    return head + std::string("\x19\0\0", 3) + "abc";  // the last block, as it is
+std::string FrameOfWindow(unsigned log) {
+  const std::string head = {0x28, '\xb5', 0x2f, '\xfd', 0, static_cast<char>((log - 10) << 3)};
+  return head + std::string("\x19\0\0", 3) + "abc";  // the last block, as it is
+}
+
+TEST(Zstd, RefusesAWindowOfMoreThan32MiB) {
+  EXPECT_EQ(Unpack(DecompressZstd, FrameOfWindow(25), 1000), "abc");
+  EXPECT_THROW(Unpack(DecompressZstd, FrameOfWindow(26), 1000), base::Error);
+}
+
+TEST(Zstd, AsksBeforeItTakesMuchMemory) {
+  int asked = 0;
+  const auto unpack = [&](const std::string& packed, bool allowed) {
+    MemorySource source(packed, 1000);
+    const auto reader = worker::DecompressZstd([&] { return source.Next(); },
+                                               [&] {
+                                                 ++asked;
+                                                 return allowed;
+                                               });
+    return std::string(reinterpret_cast<const char*>(reader->Next().data()), 3);
   };
-  EXPECT_EQ(Unpack(worker::DecompressZstd, frame(26), 1000), "abc");
-  EXPECT_THROW(Unpack(worker::DecompressZstd, frame(27), 1000), base::Error);
+  EXPECT_EQ(unpack(FrameOfWindow(23), false), "abc");
+  EXPECT_EQ(asked, 0);
+  EXPECT_EQ(unpack(FrameOfWindow(24), true), "abc");
+  EXPECT_EQ(asked, 1);
+  EXPECT_THROW(unpack(FrameOfWindow(24), false), base::Error);
 }
 
 }  // namespace

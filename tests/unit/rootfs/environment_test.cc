@@ -176,9 +176,8 @@ TEST(Environments, AreCheckedFromTheirRecords) {
     wheel.name = name;
     wheel.files = files;
     testing::PutWheel(*store, wheel.Locked(), wheel.Bytes());
-    parts.distributions.push_back({wheel.Locked(),
-                                   InstallPackage(*store, worker, wheel.Locked(), "3.11", nullptr),
-                                   std::nullopt});
+    parts.distributions.push_back(
+        {wheel.Locked(), testing::InstallPackage(*store, worker, wheel.Locked()), std::nullopt});
   };
   add("a", {{"shared/__init__.py", ""},
             {"shared/a.py", "1"},
@@ -236,9 +235,8 @@ TEST(FlatTrees, HoldTheVeryFilesOfTheirPackages) {
     wheel.name = name;
     wheel.files = {{"shared/__init__.py", ""}, {std::string("shared/") + name + ".py", name}};
     testing::PutWheel(*store, wheel.Locked(), wheel.Bytes());
-    parts.distributions.push_back({wheel.Locked(),
-                                   InstallPackage(*store, worker, wheel.Locked(), "3.11", nullptr),
-                                   std::nullopt});
+    parts.distributions.push_back(
+        {wheel.Locked(), testing::InstallPackage(*store, worker, wheel.Locked()), std::nullopt});
   }
   const Environment stacked = Compose(parts);
   const Environment flat = Flatten(*store, stacked, nullptr);

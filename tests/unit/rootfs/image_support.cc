@@ -220,7 +220,8 @@ std::string InProcessWorker::Run(const WorkerJob& job, const ProgressCallback& p
   const base::UniqueFd out = OpenTarget(job);
   const int file = job.files.empty() ? -1 : job.files.front();
   json answer;
-  if (job.command == "unpack-layer") answer = worker::UnpackLayerTo(out.get(), file, request);
+  if (job.command == "unpack-layer")
+    answer = worker::UnpackLayerTo(out.get(), file, job.files.at(1), request);
   if (job.command == "split-archive") answer = worker::SplitArchiveTo(out.get(), file, request);
   if (job.command == "read-image") answer = worker::ReadImageFrom(file, request);
   return tamper ? tamper(answer.dump()) : answer.dump();

@@ -41,7 +41,7 @@ class PackageTest : public ::testing::Test {
     if (!store_->Find(store::Kind::kWheel, wheel.Locked().sha256.hex())) {
       testing::PutWheel(*store_, wheel.Locked(), wheel.Bytes());
     }
-    return InstallPackage(*store_, worker_, wheel.Locked(), "3.11", nullptr);
+    return testing::InstallPackage(*store_, worker_, wheel.Locked());
   }
   template <typename Function>
   static std::string WhyRefused(Function&& function) {
@@ -53,6 +53,10 @@ class PackageTest : public ::testing::Test {
       return text;
     }
     return "";
+  }
+  base::UniqueFd TreeOf(const store::EntryInfo& entry) const {
+    return base::OpenAt(store_->dir(), store::Store::PathOf(entry.kind, entry.key),
+                        O_PATH | O_DIRECTORY);
   }
   std::string Read(const store::EntryInfo& entry, const std::string& path) const {
     return base::ReadAt(store_->dir(), store::Store::PathOf(entry.kind, entry.key) + "/" + path,
@@ -94,7 +98,8 @@ TEST_F(PackageTest, InstallsOnceAndSaysWhatItIs) {
   EXPECT_EQ(Install(Demo()).output, first.output);
   EXPECT_THAT(worker_.commands, ElementsAre("install-wheel"));
   std::vector<std::string> paths;
-  for (const PackageFile& file : ReadPackageFiles(*store_, first)) paths.push_back(file.path);
+  for (const PackageFile& file : ReadPackageFiles(TreeOf(first).get(), first))
+    paths.push_back(file.path);
   EXPECT_THAT(
       paths,
       ElementsAre("bin/demo", site_ + "_demo.cpython-311-x86_64-linux-gnu.so",
@@ -126,7 +131,7 @@ TEST_F(PackageTest, ABadWheelLeavesNothing) {
 TEST_F(PackageTest, AWheelForAnotherPythonIsRefused) {
   Distribution distribution = Demo().Locked();
   distribution.filename = "demo-1.0-cp310-cp310-manylinux_2_17_x86_64.whl";
-  EXPECT_THAT(WhyRefused([&] { InstallPackage(*store_, worker_, distribution, "3.11", nullptr); }),
+  EXPECT_THAT(WhyRefused([&] { testing::InstallPackage(*store_, worker_, distribution); }),
               HasSubstr("is not for Python 3.11"));
 }
 
@@ -164,11 +169,29 @@ TEST_F(PackageTest, AWorkerThatListsAWrongRecordIsCaught) {
 }
 
 TEST_F(PackageTest, NonsenseFromAWorkerIsAnError) {
-  for (const char* answer : {"", "[]", "{}", R"({"dist_info":"x","files":[[1]]})",
-                             R"({"dist_info":"../x","files":[]})"}) {
-    worker_.tamper_answer = [&](const std::string&) { return std::string(answer); };
-    EXPECT_NE(WhyRefused([&] { Install(Demo()); }), "") << answer;
+  const std::pair<const char*, const char*> answers[] = {
+      {"", "it is not JSON"},
+      {"[]", "an object is something else"},
+      {"{}", "`dist_info` is missing"},
+      {R"({"dist_info":1,"files":[],"libraries":[]})", "a text is something else"},
+      {R"({"dist_info":"x","files":{},"libraries":[]})", "`files` is no list"},
+      {R"({"dist_info":"x","files":[[1]],"libraries":[]})", "`files` holds something else"},
+      {R"({"dist_info":"x","files":[["a",-1,"",true]],"libraries":[]})", "`files` holds"},
+      {R"({"dist_info":"x","files":[["a",1,"00",true]],"libraries":[]})", "is no sha256 digest"},
+      {R"({"dist_info":"x","files":[],"libraries":5})", "`libraries` is no list"},
+      {R"({"dist_info":"x","files":[],"libraries":[["a","b","c"]]})", "`libraries` holds"},
+      {R"({"dist_info":"x","files":[],"libraries":[["a","b",[1]]]})", "a text is something else"},
+  };
+  for (const auto& [answer, why] : answers) {
+    worker_.tamper_answer = [text = answer](const std::string&) { return std::string(text); };
+    const std::string refused = WhyRefused([&] { Install(Demo()); });
+    EXPECT_THAT(refused, HasSubstr("reading the answer of worker `install-wheel`")) << answer;
+    EXPECT_THAT(refused, HasSubstr(why)) << answer;
   }
+  worker_.tamper_answer = [](const std::string&) {
+    return R"({"dist_info":"../x","files":[],"libraries":[]})";
+  };
+  EXPECT_NE(WhyRefused([&] { Install(Demo()); }), "");
 }
 
 // What a compiler in the sandbox would write: magic, flags, hash, code.
@@ -181,11 +204,15 @@ class LowerTest : public PackageTest {
   store::EntryInfo Commit(const std::map<std::string, std::string>& written) {
     const store::EntryInfo package = Install(Demo());
     store::Staging staging = store_->NewStaging();
-    MakeCompileCommand(package, Python311(), staging);
+    MakeCompileCommand(store::Store::PathOf(package.kind, package.key), Python311(), staging);
     for (const auto& [path, bytes] : written) Write(staging.tree(), path, bytes);
     const store::Lease lease =
         store_->Make(store::Kind::kLower, LowerKey(package.key, Python311()), nullptr);
-    return CommitLower(*store_, package, Python311(), std::move(staging));
+    store::NewEntry made =
+        PrepareLower(TreeOf(package).get(), package, Python311(), std::move(staging));
+    store::EntryInfo info = made.info;
+    store_->Commit(std::move(made.staging), std::move(made.info));
+    return info;
   }
   const std::string good_ = site_ + "demo/__pycache__/__init__.cpython-311.pyc";
 };
@@ -201,7 +228,8 @@ TEST_F(LowerTest, HoldsThePackageAndItsBytecode) {
   };
   EXPECT_EQ(inode(lower), inode(package));
   EXPECT_FALSE(Exists(package, site_ + "demo/__pycache__"));
-  EXPECT_EQ(ReadPackageFiles(*store_, lower).size(), ReadPackageFiles(*store_, package).size());
+  EXPECT_EQ(ReadPackageFiles(TreeOf(lower).get(), lower).size(),
+            ReadPackageFiles(TreeOf(package).get(), package).size());
   EXPECT_EQ(
       base::StatAt(store_->dir(), store::Store::PathOf(lower.kind, lower.key))->st_mode & 07777,
       0755u);
@@ -233,7 +261,9 @@ TEST_F(LowerTest, ADoctoredInterpreterCanLeaveNoLinks) {
   store::Staging staging = store_->NewStaging();
   base::MakeDirs(staging.tree(), site_ + "demo/__pycache__");
   ASSERT_EQ(symlinkat("/etc/passwd", staging.tree(), good_.c_str()), 0);
-  EXPECT_NE(WhyRefused([&] { CommitLower(*store_, package, Python311(), std::move(staging)); }),
+  EXPECT_NE(WhyRefused([&] {
+              PrepareLower(TreeOf(package).get(), package, Python311(), std::move(staging));
+            }),
             "");
 }
 
@@ -241,40 +271,56 @@ TEST_F(PackageTest, FetchingPutsWheelsIntoTheStore) {
   const WheelBuilder demo = Demo();
   WheelBuilder other;
   other.name = "other";
-  const std::vector<Distribution> wanted = {other.Locked(), demo.Locked()};
+  const Distribution first = other.Locked();
+  const Distribution second = demo.Locked();
   worker_.offered = {{demo.Locked().url, demo.Bytes()}, {other.Locked().url, other.Bytes()}};
-  std::vector<uint64_t> items;
-  FetchWheels(
-      *store_, worker_, wanted, {}, [&](const WorkerProgress& one) { items.push_back(one.item); },
-      nullptr);
+  int told = 0;
+  const auto tell = [&](const WorkerProgress&) { ++told; };
+  const std::vector<WantedWheel> wanted = {{.distribution = &first, .on_progress = tell},
+                                           {.distribution = &second, .on_progress = tell}};
+  EXPECT_THAT(FetchWheels(*store_, worker_, wanted, {}, nullptr),
+              ElementsAre(std::nullopt, std::nullopt));
   const auto entry = store_->Find(store::Kind::kWheel, demo.Locked().sha256.hex());
   ASSERT_TRUE(entry.has_value());
   EXPECT_EQ(WheelFile(*entry), "demo-1.0-py3-none-any.whl");
   EXPECT_EQ(Read(*entry, WheelFile(*entry)), demo.Bytes());
-  EXPECT_EQ(items.size(), 1u);
-  FetchWheels(*store_, worker_, wanted, {}, {}, nullptr);
+  EXPECT_EQ(told, 1);
+  EXPECT_THAT(FetchWheels(*store_, worker_, wanted, {}, nullptr),
+              ElementsAre(std::nullopt, std::nullopt));
   EXPECT_THAT(worker_.commands, ElementsAre("fetch"));
 }
 
 TEST_F(PackageTest, AFailedDownloadIsNamedAndTheOthersStay) {
   WheelBuilder other;
   other.name = "other";
-  worker_.offered = {{other.Locked().url, other.Bytes()}};
-  EXPECT_EQ(WhyRefused([&] {
-              FetchWheels(*store_, worker_, {Demo().Locked(), other.Locked()}, {}, {}, nullptr);
-            }),
-            "error: fetching `demo 1.0` from `index.example`\ncaused by: `index.example` answers "
-            "404?[2J\n"
-            "hint: check the network, the proxy and the CA bundle of this host (`rundlet doctor`)");
-  EXPECT_TRUE(store_->Find(store::Kind::kWheel, other.Locked().sha256.hex()).has_value());
+  const Distribution absent = Demo().Locked();
+  const Distribution there = other.Locked();
+  worker_.offered = {{there.url, other.Bytes()}};
+  const auto failures = FetchWheels(
+      *store_, worker_, {{.distribution = &absent}, {.distribution = &there}}, {}, nullptr);
+  ASSERT_EQ(failures.size(), 2u);
+  ASSERT_TRUE(failures[0].has_value());
+  EXPECT_EQ(
+      failures[0]->Render(),
+      "error: fetching `demo 1.0` from `index.example`\ncaused by: `index.example` answers "
+      "404?[2J\n"
+      "hint: check the network, the proxy and the CA bundle of this host (`rundlet doctor`)\n");
+  EXPECT_FALSE(failures[1].has_value());
+  EXPECT_TRUE(store_->Find(store::Kind::kWheel, there.sha256.hex()).has_value());
 }
 
 TEST_F(PackageTest, AFetcherThatLiesAboutTheDigestIsCaught) {
-  worker_.offered = {{Demo().Locked().url, "something else"}};
-  EXPECT_THAT(
-      WhyRefused([&] { FetchWheels(*store_, worker_, {Demo().Locked()}, {}, {}, nullptr); }),
-      HasSubstr("the lock says"));
-  EXPECT_TRUE(store_->List(store::Kind::kWheel).empty());
+  WheelBuilder other;
+  other.name = "other";
+  const Distribution changed = Demo().Locked();
+  const Distribution right = other.Locked();
+  worker_.offered = {{changed.url, "something else"}, {right.url, other.Bytes()}};
+  const auto failures = FetchWheels(
+      *store_, worker_, {{.distribution = &changed}, {.distribution = &right}}, {}, nullptr);
+  ASSERT_TRUE(failures.at(0).has_value());
+  EXPECT_THAT(failures[0]->Render(), HasSubstr("the lock says"));
+  EXPECT_FALSE(failures.at(1).has_value());
+  EXPECT_EQ(store_->List(store::Kind::kWheel).size(), 1u);
 }
 
 TEST_F(PackageTest, TheVenvIsASkeleton) {

@@ -163,6 +163,17 @@ void PutWheel(store::Store& store, const Distribution& distribution, const std::
   store.Commit(std::move(staging), std::move(info));
 }
 
+store::EntryInfo InstallPackage(store::Store& store, WorkerClient& worker,
+                                const Distribution& distribution) {
+  const std::string key = PackageKey(distribution, "3.11");
+  if (const auto there = store.Find(store::Kind::kPackage, key)) return *there;
+  const store::Lease lease = store.Make(store::Kind::kPackage, key, nullptr);
+  store::NewEntry made = PreparePackage(store, worker, distribution, "3.11", nullptr);
+  store::EntryInfo info = made.info;
+  store.Commit(std::move(made.staging), std::move(made.info));
+  return info;
+}
+
 std::string PackageWorker::Run(const WorkerJob& job, const ProgressCallback& progress,
                                const base::CancelToken* /*cancel*/) {
   commands.push_back(job.command);
@@ -195,8 +206,10 @@ std::string PackageWorker::Fetch(const WorkerJob& job) const {
   for (size_t i = 0; i < request.at("items").size(); ++i) {
     const auto found = offered.find(request["items"][i].at("url"));
     if (found == offered.end()) {
-      items.push_back(
-          {{"ok", false}, {"fault", 3}, {"cause", "`index.example` answers 404\x1b[2J"}});
+      items.push_back({{"ok", false},
+                       {"fault", 3},
+                       {"status", 404},
+                       {"cause", "`index.example` answers 404\x1b[2J"}});
       continue;
     }
     base::WriteFd(job.files.at(i), found->second, "a download");

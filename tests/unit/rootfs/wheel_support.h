@@ -62,6 +62,10 @@ struct WheelBuilder {
 // Puts a wheel into the store, as FetchWheels would.
 void PutWheel(store::Store& store, const Distribution& distribution, const std::string& bytes);
 
+// The package entry of a wheel that is in the store, for Python 3.11; made when it is not there.
+store::EntryInfo InstallPackage(store::Store& store, WorkerClient& worker,
+                                const Distribution& distribution);
+
 // Runs "install-wheel" and "parse-toml" in this process, "fetch" from `offered` (URL -> bytes).
 class PackageWorker : public WorkerClient {
  public:

@@ -1,0 +1,51 @@
+// What the engine and its workers refuse, or bound, of what comes from outside: walls that a test
+// takes away one by one, to see that the attack then gets through (ADR 51). The launcher's are in
+// runtime/defences.h.
+//
+// In the programs that are installed all of them stand, and nothing can change that: the question
+// is answered by the compiler. Those with RUNDLET_WEAK defined are for the tests only.
+#pragma once
+
+#include <cstdint>
+
+namespace rundlet::base {
+
+enum class Wall : uint32_t {
+  // The engine's, around a step and what rundlet itself starts of an image
+  kNoLinks,        // what a user names to be mounted is no link, and not behind one
+  kVariables,      // environment variables are built from nothing
+  kOutDirectory,   // where a step writes its result is small
+  kResultSize,     // the result is, too
+  kResultDepth,    // and is not nested deeply
+  kResultFile,     // and is a file of its own
+  kPreview,        // and is no wider than it may be printed
+  kLog,            // what a step prints is kept up to a limit
+  kForeignMemory,  // an image's Python has a limit of its own
+  kForeignTime,    // in time as well
+  kUvCache,        // what it may leave in uv's cache has an end
+  kBytecode,       // what it compiles is bytecode of the package, and nothing else
+  kArrivedBytes,   // a download is compared with its lock
+  kLeases,         // what is in use is not removed
+  kStateOwner,     // the state directory is nobody else's
+  // The workers'
+  kWorkerMemory,    // each limits itself
+  kInnerAddresses,  // nobody is led to one
+  kAllowedHosts,    // a proxy reaches those of its sandbox
+  kServerName,      // by the name that a TLS client's hello says
+  kFetchedBytes,    // a download is compared where it arrives, too
+  kLoginOrigin,     // credentials go to the index they are for
+  kMirroredBytes,   // a file of the mirror is what its page said
+  kModes,           // a layer's files have no setuid bits
+  kRatio,           // a layer is not many times its size
+  kWheelRatio,      // nor is a wheel
+  kRecord,          // a wheel's files are what its RECORD says
+  kCount,
+};
+
+#ifdef RUNDLET_WEAK
+bool Holds(Wall wall);
+#else
+constexpr bool Holds(Wall) { return true; }
+#endif
+
+}  // namespace rundlet::base

@@ -1,0 +1,14 @@
+// rundlet's own Python modules, where a sandbox has them.
+#pragma once
+
+#include "engine/engine.h"
+#include "engine/host_files.h"
+#include "rootfs/image.h"
+
+namespace rundlet::engine {
+
+// Adds them, with bytecode that this image's interpreter made, at /rundlet/python. They are
+// compiled when no sandbox of this interpreter had them before.
+void AddOwnModules(Engine& engine, const rootfs::Image& image, HandedMounts& handed);
+
+}  // namespace rundlet::engine
