@@ -30,3 +30,5 @@ def test_a_round_of_the_launch_benchmark(image_311: Path, real_wheels: list[Dist
             assert figures["starts"] == 2 * case["at_once"]
             assert 0 < figures["p25_ms"] <= figures["p50_ms"] <= figures["p99_ms"]
         assert "joining its control groups" in case["contenders"]["rundlet"]["stages_p50_ms"]
+    kernel = report["kernel_alone_p50_ms"]
+    assert 0 < kernel["cloning its first process"] < kernel["together"]
