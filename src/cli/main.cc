@@ -90,10 +90,12 @@ int ReportUsage(const CLI::App& program, const CLI::ParseError& error) {
     return i < cause.size() && cause[i] >= 'A' && cause[i] <= 'Z';
   };
   if (is_capital(0) && !is_capital(1)) cause[0] = static_cast<char>(cause[0] - 'A' + 'a');
-  return ReportError(base::Error(base::Fault::kInvalid, "reading the command line")
-                         .Because(std::move(cause))
-                         .Hint("`rundlet --help` lists the commands, `rundlet COMMAND --help` what "
-                               "one takes"));
+  base::Error refusal = base::Error(base::Fault::kInvalid, "reading the command line")
+                            .Because(std::move(cause))
+                            .Hint(
+                                "`rundlet --help` lists the commands, `rundlet COMMAND --help` "
+                                "what one takes");
+  return ReportError(refusal);
 }
 
 int Main(int argc, char** argv) {
