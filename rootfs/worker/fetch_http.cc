@@ -15,10 +15,6 @@
 namespace rundlet::rootfs::worker {
 namespace {
 
-struct MultiCloser {
-  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
-};
-
 void StartCurl() {
   static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
   if (ready != CURLE_OK)
@@ -62,6 +58,9 @@ class HttpClient::Queue {
   }
 
  private:
+  struct MultiCloser {
+    void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+  };
   void TakeAdded() {
     const std::scoped_lock lock(mutex_);
     for (auto& transfer : added_) waiting_.push_back(std::move(transfer));

@@ -18,7 +18,7 @@ constexpr const char* kLoginHint =
     "log in with a tool that writes `~/.docker/config.json` or `auth.json` (docker, podman or "
     "skopeo login), and check the image's name";
 
-base::Error Refusal(std::string why) {
+base::Error RefuseLogin(std::string why) {
   return base::Error(base::Fault::kHost, "logging in to the registry").Because(std::move(why));
 }
 
@@ -57,8 +57,8 @@ void CheckRealm(const std::string& realm, RegistryTransport transport) {
   const bool fits = parts.scheme == "https" ||
                     (parts.scheme == "http" && transport == RegistryTransport::kPlainHttp);
   if (!fits || !parts.user.empty() || realm.find('#') != realm.npos) {
-    throw Refusal(fmt::format("it names `{}` as its token server, which is no https URL",
-                              base::Printable(realm.substr(0, 300))));
+    throw RefuseLogin(fmt::format("it names `{}` as its token server, which is no https URL",
+                                  base::Printable(realm.substr(0, 300))));
   }
 }
 
@@ -98,8 +98,8 @@ std::string FetchToken(const HttpSettings& settings, const Challenge& challenge,
   }
   RunHttp(settings, {request});
   if (target.failure()) {
-    base::Error error =
-        Refusal(fmt::format("asking its token server for a token: {}", target.failure()->cause));
+    base::Error error = RefuseLogin(
+        fmt::format("asking its token server for a token: {}", target.failure()->cause));
     if (target.failure()->status == 401 || target.failure()->status == 403) {
       error.SetHint(kLoginHint);
     }
@@ -126,9 +126,9 @@ Authorization Authorize(const HttpSettings& settings, const std::vector<std::str
   }
   if (of_scheme("basic") != all.end()) {
     if (!login.user.empty()) return {login.user, login.password, ""};
-    throw Refusal("it asks for a password, and there is none for it here").Hint(kLoginHint);
+    throw RefuseLogin("it asks for a password, and there is none for it here").Hint(kLoginHint);
   }
-  throw Refusal("it asks for credentials in a way that is not supported");
+  throw RefuseLogin("it asks for credentials in a way that is not supported");
 }
 
 }  // namespace rundlet::rootfs::worker

@@ -9,7 +9,7 @@
 namespace rundlet::rootfs::worker {
 namespace {
 
-base::Error Refuse(std::string why) {
+base::Error RefuseHeader(std::string why) {
   return base::Error(base::Fault::kInvalid, "reading a tar header").Because(std::move(why));
 }
 
@@ -33,7 +33,7 @@ int64_t ParseBinary(std::string_view field, std::string_view what) {
     // What is shifted out must be nothing but copies of the sign, and so must the sign bit stay.
     const uint64_t top = value >> 55;
     if (top != (negative ? uint64_t{0x1ff} : 0)) {
-      throw Refuse(fmt::format("the {} is too large", what));
+      throw RefuseHeader(fmt::format("the {} is too large", what));
     }
     value = (value << 8) | byte;
   }
@@ -49,11 +49,11 @@ int64_t ParseNumber(std::string_view field, std::string_view what) {
   const std::string_view digits = field.substr(0, end);
   const std::string_view rest = end == field.npos ? std::string_view() : field.substr(end);
   if (rest.find_first_not_of(std::string_view(" \0", 2)) != rest.npos) {
-    throw Refuse(fmt::format("the {} is not a number", what));
+    throw RefuseHeader(fmt::format("the {} is not a number", what));
   }
   int64_t value = 0;  // at most 12 digits of 3 bits each
   for (const char digit : digits) {
-    if (digit < '0' || digit > '7') throw Refuse(fmt::format("the {} is not a number", what));
+    if (digit < '0' || digit > '7') throw RefuseHeader(fmt::format("the {} is not a number", what));
     value = value * 8 + (digit - '0');
   }
   return value;
@@ -73,7 +73,7 @@ void CheckSum(const TarBlock& block) {
   }
   const int64_t stated = ParseNumber(Field(block, kStart, kLength), "checksum");
   if (stated != plain && stated != with_signs) {
-    throw Refuse("its checksum is wrong: this is no tar archive, or it is damaged");
+    throw RefuseHeader("its checksum is wrong: this is no tar archive, or it is damaged");
   }
 }
 
@@ -86,14 +86,15 @@ std::string Prefix(const TarBlock& block) {
   if (gnu || !magic.starts_with("ustar")) {
     const bool sparse = gnu && block[156] == std::byte{'S'};
     if (block[345] != std::byte{0} && !sparse) {
-      throw Refuse("it has a prefix, which its format does not have");
+      throw RefuseHeader("it has a prefix, which its format does not have");
     }
     return "";
   }
-  if (!magic.starts_with(std::string_view("ustar\0", 6))) throw Refuse("its format is not known");
+  if (!magic.starts_with(std::string_view("ustar\0", 6)))
+    throw RefuseHeader("its format is not known");
   const bool star = Field(block, 508, 4) == std::string_view("tar\0", 4);
   std::string prefix = TextField(block, 345, 155);
-  if (star && prefix.size() >= 131) throw Refuse("its prefix runs into star's times");
+  if (star && prefix.size() >= 131) throw RefuseHeader("its prefix runs into star's times");
   return prefix;
 }
 
@@ -106,7 +107,7 @@ bool IsZeroBlock(const TarBlock& block) {
 
 uint64_t ParseTarNumber(std::string_view field, std::string_view what) {
   const int64_t value = ParseNumber(field, what);
-  if (value < 0) throw Refuse(fmt::format("the {} is negative", what));
+  if (value < 0) throw RefuseHeader(fmt::format("the {} is negative", what));
   return static_cast<uint64_t>(value);
 }
 

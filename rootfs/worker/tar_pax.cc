@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view kXattr = "SCHILY.xattr.";
 
-base::Error Refuse(std::string why) {
+base::Error RefusePax(std::string why) {
   return base::Error(base::Fault::kInvalid, "reading a pax header").Because(std::move(why));
 }
 
@@ -22,7 +22,7 @@ Number ParseDecimal(std::string_view text, std::string_view key) {
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   // from_chars takes a minus sign for signed numbers only, and never a plus sign or a space.
   if (error != std::errc() || stop != end) {
-    throw Refuse(
+    throw RefusePax(
         fmt::format("`{}` is not a number: `{}`", key, base::Printable(text.substr(0, 40))));
   }
   return value;
@@ -36,12 +36,12 @@ PaxTime ParseTime(std::string_view text, std::string_view key) {
   if (point == text.npos) return time;
   std::string fraction(text.substr(point + 1));
   if (fraction.find_first_not_of("0123456789") != fraction.npos) {
-    throw Refuse(fmt::format("`{}` is not a time", key));
+    throw RefusePax(fmt::format("`{}` is not a time", key));
   }
   fraction.resize(9, '0');
   time.nanoseconds = ParseDecimal<uint32_t>(fraction, key);
   if (text.starts_with('-') && time.nanoseconds != 0) {  // -1.25 s is -2 s + 0.75 s
-    if (time.seconds == INT64_MIN) throw Refuse(fmt::format("`{}` is too small", key));
+    if (time.seconds == INT64_MIN) throw RefusePax(fmt::format("`{}` is too small", key));
     time.seconds -= 1;
     time.nanoseconds = 1'000'000'000 - time.nanoseconds;
   }
@@ -55,18 +55,18 @@ void ForEachRecord(std::string_view text, Take take) {
   std::set<std::string_view> seen;
   while (!text.empty()) {
     const size_t space = text.find(' ');  // none: the largest number
-    if (space > 10) throw Refuse("a record has no length");
+    if (space > 10) throw RefusePax("a record has no length");
     const auto length = ParseDecimal<uint64_t>(text.substr(0, space), "length");
     if (length <= space + 1 || length > text.size() || text[length - 1] != '\n') {
-      throw Refuse("a record's length is wrong");
+      throw RefusePax("a record's length is wrong");
     }
     const std::string_view record = text.substr(space + 1, length - space - 2);
     text.remove_prefix(length);
     const size_t equals = record.find('=');
-    if (equals == record.npos || equals == 0) throw Refuse("a record has no key");
+    if (equals == record.npos || equals == 0) throw RefusePax("a record has no key");
     const std::string_view key = record.substr(0, equals);
     if (!seen.insert(key).second && !SparseRecords::Repeats(key)) {
-      throw Refuse(fmt::format("`{}` is there twice", base::Printable(key.substr(0, 80))));
+      throw RefusePax(fmt::format("`{}` is there twice", base::Printable(key.substr(0, 80))));
     }
     take(key, record.substr(equals + 1));
   }
@@ -80,7 +80,7 @@ bool IsUsed(std::string_view key) {
 }
 
 std::string Name(std::string_view value, std::string_view key) {
-  if (value.find('\0') != value.npos) throw Refuse(fmt::format("`{}` holds a NUL byte", key));
+  if (value.find('\0') != value.npos) throw RefusePax(fmt::format("`{}` holds a NUL byte", key));
   return std::string(value);
 }
 
@@ -90,13 +90,13 @@ PaxRecords ParsePax(std::string_view text) {
   PaxRecords records;
   ForEachRecord(text, [&](std::string_view key, std::string_view value) {
     if (IsSparseOfStar(key)) {
-      throw Refuse(
+      throw RefusePax(
           "it describes a sparse file in star's own way, which other programs cannot read");
     }
     if (SparseRecords::IsOne(key)) records.sparse.Add(key, value);
     if (value.empty() && IsUsed(key)) {
       // To POSIX it takes an earlier record back, to Python it is the value.
-      throw Refuse(fmt::format("`{}` is empty", key));
+      throw RefusePax(fmt::format("`{}` is empty", key));
     }
     if (key == "path") records.path = Name(value, key);
     if (key == "linkpath") records.link = Name(value, key);
@@ -117,8 +117,8 @@ void CheckGlobalPax(std::string_view text) {
     if (!IsUsed(key) && !SparseRecords::IsOne(key) && !IsSparseOfStar(key) &&
         !key.starts_with(kXattr))
       return;
-    throw Refuse(fmt::format("`{}` is set for the whole archive, on which tar programs disagree",
-                             base::Printable(key.substr(0, 80))));
+    throw RefusePax(fmt::format("`{}` is set for the whole archive, on which tar programs disagree",
+                                base::Printable(key.substr(0, 80))));
   });
 }
 

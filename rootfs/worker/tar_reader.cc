@@ -15,15 +15,15 @@ constexpr uint64_t kOctalLimit = uint64_t{1}
 
 constexpr std::string_view kStandIn = "/GNUSparseFile.";
 
-base::Error Refuse(std::string why) {
+base::Error RefuseTar(std::string why) {
   return base::Error(base::Fault::kInvalid, "reading a tar archive").Because(std::move(why));
 }
 
 base::Error RefuseEntry(std::string_view path, std::string_view why) {
-  return Refuse(fmt::format("entry `{}` {}", base::Printable(path.substr(0, 300)), why));
+  return RefuseTar(fmt::format("entry `{}` {}", base::Printable(path.substr(0, 300)), why));
 }
 
-base::Error Truncated() { return Refuse("it ends in the middle: it was cut short"); }
+base::Error Truncated() { return RefuseTar("it ends in the middle: it was cut short"); }
 
 uint64_t PaddingOf(uint64_t size) { return (kTarBlock - size % kTarBlock) % kTarBlock; }
 
@@ -116,7 +116,7 @@ std::span<const std::byte> TarReader::Data() {
 
 std::string TarReader::TakeText(const TarHeader& header) {
   if (header.size > kExtensionLimit) {
-    throw Refuse(
+    throw RefuseTar(
         fmt::format("an extended header is larger than {}", base::HumanBytes(kExtensionLimit)));
   }
   std::string text(header.size, '\0');
@@ -128,17 +128,17 @@ std::string TarReader::TakeText(const TarHeader& header) {
 // True when the header was about the next one.
 bool TarReader::TakeExtension(const TarHeader& header, Extensions& extensions) {
   const auto take_name = [&](std::optional<std::string>& name) {
-    if (name) throw Refuse("a long name is stated twice");
+    if (name) throw RefuseTar("a long name is stated twice");
     name = TakeText(header);
     // GNU tar ends it with a NUL. Without one, or behind one, Python reads on.
     if (name->size() < 2 || name->find('\0') != name->size() - 1) {
-      throw Refuse("a long name is not ended by a NUL byte");
+      throw RefuseTar("a long name is not ended by a NUL byte");
     }
     name->pop_back();
   };
   switch (header.type) {
     case 'x':
-      if (extensions.pax) throw Refuse("an entry has two extended headers");
+      if (extensions.pax) throw RefuseTar("an entry has two extended headers");
       extensions.pax = ParsePax(TakeText(header));
       return true;
     case 'g':
@@ -186,7 +186,7 @@ TarEntry TarReader::Build(const TarHeader& header, Extensions& extensions) {
     entry.mtime = pax->mtime.value_or(entry.mtime);
     entry.xattrs = std::move(extensions.pax->xattrs);
   }
-  if (entry.path.empty()) throw Refuse("an entry has no name");
+  if (entry.path.empty()) throw RefuseTar("an entry has no name");
   entry.type = TypeOf(header, entry.path);
   const bool link = entry.type == TarType::kHardLink || entry.type == TarType::kSymlink;
   if (link && entry.link.empty()) throw RefuseEntry(entry.path, "is a link to nothing");
@@ -231,9 +231,9 @@ void TarReader::TakeEnd() {
     if (bytes.empty()) break;
     const bool zeros = std::all_of(bytes.begin(), bytes.end(),
                                    [](std::byte byte) { return byte == std::byte{0}; });
-    if (!zeros) throw Refuse("there is something behind its end");
+    if (!zeros) throw RefuseTar("there is something behind its end");
   }
-  if (size != 0 && !IsZeroBlock(block)) throw Refuse("there is something behind its end");
+  if (size != 0 && !IsZeroBlock(block)) throw RefuseTar("there is something behind its end");
 }
 
 std::optional<TarEntry> TarReader::Next() {

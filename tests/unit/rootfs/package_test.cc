@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "base/fs.h"
@@ -267,6 +269,11 @@ TEST_F(LowerTest, ADoctoredInterpreterCanLeaveNoLinks) {
             "");
 }
 
+bool HaveArrived(const std::vector<std::optional<base::Error>>& failures) {
+  return std::none_of(failures.begin(), failures.end(),
+                      [](const auto& failure) { return failure.has_value(); });
+}
+
 TEST_F(PackageTest, FetchingPutsWheelsIntoTheStore) {
   const WheelBuilder demo = Demo();
   WheelBuilder other;
@@ -278,15 +285,13 @@ TEST_F(PackageTest, FetchingPutsWheelsIntoTheStore) {
   const auto tell = [&](const WorkerProgress&) { ++told; };
   const std::vector<WantedWheel> wanted = {{.distribution = &first, .on_progress = tell},
                                            {.distribution = &second, .on_progress = tell}};
-  EXPECT_THAT(FetchWheels(*store_, worker_, wanted, {}, nullptr),
-              ElementsAre(std::nullopt, std::nullopt));
+  EXPECT_TRUE(HaveArrived(FetchWheels(*store_, worker_, wanted, {}, nullptr)));
   const auto entry = store_->Find(store::Kind::kWheel, demo.Locked().sha256.hex());
   ASSERT_TRUE(entry.has_value());
   EXPECT_EQ(WheelFile(*entry), "demo-1.0-py3-none-any.whl");
   EXPECT_EQ(Read(*entry, WheelFile(*entry)), demo.Bytes());
   EXPECT_EQ(told, 1);
-  EXPECT_THAT(FetchWheels(*store_, worker_, wanted, {}, nullptr),
-              ElementsAre(std::nullopt, std::nullopt));
+  EXPECT_TRUE(HaveArrived(FetchWheels(*store_, worker_, wanted, {}, nullptr)));
   EXPECT_THAT(worker_.commands, ElementsAre("fetch"));
 }
 

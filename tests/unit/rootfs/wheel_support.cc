@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/fs.h"
+#include "rootfs/package.h"
 #include "rootfs/wheel_record.h"
 #include "rootfs/worker/command.h"
 #include "rootfs/worker/install_wheel.h"
