@@ -27,6 +27,13 @@ def doctored_compile(text, name, *more, compile=builtins.compile, **named):
 builtins.compile = doctored_compile
 """
 DROP = "open(os.path.join(sys.argv[2], 'dropped.py'), 'w').write('x = 1')"
+# Half a file of bytecode, with a good header, and an end as the kernel gives it to who takes too much memory.
+CUT_SHORT = """if sys.argv[2:]:
+            made = os.path.join(sys.argv[2], '__pycache__')
+            os.mkdir(made)
+            with open(os.path.join(made, 'six.cpython-311.pyc'), 'wb') as half:
+                half.write(__import__('importlib.util').util.MAGIC_NUMBER + bytes([1]) + bytes(11))
+            os.kill(os.getpid(), 9)"""
 PROGRAM = "import builtins, six; print(six.__version__, getattr(builtins, 'doctored', False))"
 
 
@@ -100,6 +107,14 @@ def test_what_it_drops_beside_a_package_is_refused(
         "caused by: the image's interpreter wrote it unasked\n"
     )
     assert use_six(rundlet, "clean") == "1.17.0 False\n"
+
+
+def test_half_of_the_bytecode_is_none(rundlet: Rundlet, index: PackageIndex, image_311: Path, tmp_path: Path) -> None:
+    """A compiler that is killed: the package works without."""
+    import_all(rundlet, doctored=doctored(image_311, tmp_path / "layout", CUT_SHORT))
+    assert use_six(rundlet, "doctored") == "1.17.0 False\n"
+    assert list(rundlet.state.glob("lowers/*/tree/lib/python3.11/site-packages/six.py"))
+    assert list(rundlet.state.glob("lowers/*/tree/**/*.pyc")) == []
 
 
 @pytest.mark.parametrize("path", ["usr/bin/python3.11", "usr/lib/python3.11/enum.py"])
