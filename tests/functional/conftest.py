@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT / "tests") not in sys.path:
     sys.path.insert(0, str(ROOT / "tests"))
 
-from support import wheelcache  # noqa: E402
+from support import baseimages, wheelcache  # noqa: E402
 from support.control_groups import own_groups  # noqa: E402
 from support.index import PackageIndex  # noqa: E402
 from support.leaks import Allowance, assert_no_leaks  # noqa: E402
@@ -28,13 +27,6 @@ from support.rundlet import Rundlet, program  # noqa: E402
 from support.wheels import sdist, small_wheels  # noqa: E402
 
 CLONE_NEWNS = 0x00020000  # linux/sched.h
-
-IMAGES = {  # name -> suite, shape
-    "python-3.11": ("bookworm", "debian"),
-    "python-3.13": ("trixie", "debian"),
-    "python-3.11-official": ("bookworm", "official"),
-}
-
 
 # Test runners work beside each other: what one leaves behind is no leak of the other.
 apart = contextlib.ExitStack()
@@ -58,22 +50,9 @@ def pytest_unconfigure() -> None:
     apart.close()
 
 
-def cache_directory() -> Path:
-    return wheelcache.default_folder().parent
-
-
 def built_image(name: str) -> Path:
     """The image layout of this name, made when it is not there yet."""
-    suite, shape = IMAGES[name]
-    folder = cache_directory() / "images"
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / f"{name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        command = [str(ROOT / "scripts/python-image"), "--suite", suite, "--shape", shape]
-        command += ["--name", name, "--output", str(folder / name)]
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder / name
+    return baseimages.make(wheelcache.default_folder().parent / "images", name)
 
 
 def import_image(driver: Rundlet, name: str) -> None:
@@ -118,6 +97,12 @@ def shared_index(real_wheels: list[wheelcache.Distribution]) -> Iterator[Package
 def image_311() -> Path:
     """Layout of a Debian image with Python 3.11."""
     return built_image("python-3.11")
+
+
+@pytest.fixture(scope="session")
+def small_image() -> Path:
+    """Half of `image_311`, for tests that unpack it into a state of their own."""
+    return built_image(baseimages.SMALL)
 
 
 @pytest.fixture(scope="session")

@@ -189,9 +189,9 @@ def test_top_level_import_that_the_environment_lacks(ready: Rundlet, project: Pa
 
 
 def test_top_level_import_that_a_new_environment_lacks(
-    rundlet: Rundlet, index: object, image_311: Path, project: Path
+    rundlet: Rundlet, index: object, small_image: Path, project: Path
 ) -> None:
-    rundlet.ok("image", "import", "python-3.11", image_311)
+    rundlet.ok("image", "import", "python-3.11", small_image)
     write(project, LACKING)
     done = rundlet("-q", "run", project, "--only", "numbers").check(1)
     assert done.err == (

@@ -166,10 +166,10 @@ def test_a_page_that_names_another_hosts_file(reader: Rundlet, closed: PackageIn
 
 
 def test_the_administrators_index_may_ask_too(
-    rundlet: Rundlet, index: PackageIndex, image_311: Path, tmp_path: Path
+    rundlet: Rundlet, index: PackageIndex, small_image: Path, tmp_path: Path
 ) -> None:
     index.credentials = CREDENTIALS
-    rundlet.ok("image", "import", "python-3.11", image_311)
+    rundlet.ok("image", "import", "python-3.11", small_image)
     command = ("exec", *IMAGE, "--with", "leaf", "--", "python3", "-c", "import leaf")
     assert "answers 401" in rundlet(*command).check(125).err
     own = tmp_path / ".netrc"
@@ -249,14 +249,14 @@ if index and os.path.isdir("/out"):
 
 
 def test_a_hostile_image_beside_the_resolver(
-    rundlet: Rundlet, index: PackageIndex, image_311: Path, tmp_path: Path
+    rundlet: Rundlet, index: PackageIndex, small_image: Path, tmp_path: Path
 ) -> None:
     index.credentials = CREDENTIALS
     own = tmp_path / ".netrc"
     own.write_text(f"machine 127.0.0.1 login reader password {SECRET}\n")
     own.chmod(0o600)
     spy = SPY.replace("PORT", str(index.port))
-    layout = with_layers(image_311, tmp_path / "spying", {"usr/lib/python3.11/sitecustomize.py": spy})
+    layout = with_layers(small_image, tmp_path / "spying", {"usr/lib/python3.11/sitecustomize.py": spy})
     rundlet.ok("image", "import", "python-3.11", layout)
     rundlet.ok("exec", *IMAGE, "--with", "leaf", "--", "python3", "-c", "import leaf")
     (found,) = (rundlet.state / "cache/uv").glob("*/found")

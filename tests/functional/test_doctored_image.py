@@ -75,9 +75,9 @@ def use_six(driver: Rundlet, image: str) -> str:
 
 
 def test_packages_of_a_clean_image_are_its_own(
-    rundlet: Rundlet, index: PackageIndex, image_311: Path, tmp_path: Path
+    rundlet: Rundlet, index: PackageIndex, small_image: Path, tmp_path: Path
 ) -> None:
-    images = {"clean": image_311, "doctored": doctored(image_311, tmp_path / "layout")}
+    images = {"clean": small_image, "doctored": doctored(small_image, tmp_path / "layout")}
     identities = import_all(rundlet, **images)
     assert identities["clean"] != identities["doctored"]
     assert use_six(rundlet, "doctored") == "1.17.0 True\n"
@@ -85,7 +85,7 @@ def test_packages_of_a_clean_image_are_its_own(
 
     # As if the other image had never been there, to the byte
     alone = Rundlet(tmp_path / "alone", environment=rundlet.environment)
-    import_all(alone, clean=image_311)
+    import_all(alone, clean=small_image)
     assert use_six(alone, "clean") == "1.17.0 False\n"
     assert entries_of_six(rundlet, "packages") == entries_of_six(alone, "packages")
     ours, theirs = entries_of_six(alone, "lowers"), entries_of_six(rundlet, "lowers")
@@ -96,9 +96,9 @@ def test_packages_of_a_clean_image_are_its_own(
 
 
 def test_what_it_drops_beside_a_package_is_refused(
-    rundlet: Rundlet, index: PackageIndex, image_311: Path, tmp_path: Path
+    rundlet: Rundlet, index: PackageIndex, small_image: Path, tmp_path: Path
 ) -> None:
-    import_all(rundlet, clean=image_311, doctored=doctored(image_311, tmp_path / "layout", DROP))
+    import_all(rundlet, clean=small_image, doctored=doctored(small_image, tmp_path / "layout", DROP))
     use_six(rundlet, "clean")
     with nothing_kept(rundlet.state, but=("skeletons",)):
         done = rundlet("-q", "exec", "--image", "doctored", "--with", "six==1.17.0", "--", "true").check(125)
@@ -109,9 +109,9 @@ def test_what_it_drops_beside_a_package_is_refused(
     assert use_six(rundlet, "clean") == "1.17.0 False\n"
 
 
-def test_half_of_the_bytecode_is_none(rundlet: Rundlet, index: PackageIndex, image_311: Path, tmp_path: Path) -> None:
+def test_half_of_the_bytecode_is_none(rundlet: Rundlet, index: PackageIndex, small_image: Path, tmp_path: Path) -> None:
     """A compiler that is killed: the package works without."""
-    import_all(rundlet, doctored=doctored(image_311, tmp_path / "layout", CUT_SHORT))
+    import_all(rundlet, doctored=doctored(small_image, tmp_path / "layout", CUT_SHORT))
     assert use_six(rundlet, "doctored") == "1.17.0 False\n"
     assert list(rundlet.state.glob("lowers/*/tree/lib/python3.11/site-packages/six.py"))
     assert list(rundlet.state.glob("lowers/*/tree/**/*.pyc")) == []
@@ -119,11 +119,11 @@ def test_half_of_the_bytecode_is_none(rundlet: Rundlet, index: PackageIndex, ima
 
 @pytest.mark.parametrize("path", ["usr/bin/python3.11", "usr/lib/python3.11/enum.py"])
 def test_identity_is_of_the_program_and_its_library(
-    rundlet: Rundlet, image_311: Path, tmp_path: Path, path: str
+    rundlet: Rundlet, small_image: Path, tmp_path: Path, path: str
 ) -> None:
     """A byte at the end of either: it runs as before, and is another interpreter."""
-    altered = file(file_of(image_311, path) + b"\n", 0o755)
+    altered = file(file_of(small_image, path) + b"\n", 0o755)
     identities = import_all(
-        rundlet, clean=image_311, altered=with_layers(image_311, tmp_path / "layout", {path: altered})
+        rundlet, clean=small_image, altered=with_layers(small_image, tmp_path / "layout", {path: altered})
     )
     assert identities["clean"] != identities["altered"]

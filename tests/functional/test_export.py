@@ -47,9 +47,9 @@ def kept_blobs(driver: Rundlet) -> dict[str, Path]:
 
 
 @pytest.fixture
-def kept(rundlet: Rundlet, image_311: Path) -> Rundlet:
+def kept(rundlet: Rundlet, small_image: Path) -> Rundlet:
     """With an image `py` that can be exported."""
-    rundlet.ok("image", "import", "--keep-blobs", "py", image_311)
+    rundlet.ok("image", "import", "--keep-blobs", "py", small_image)
     return rundlet
 
 
@@ -92,19 +92,19 @@ def test_pulled_and_exported(rundlet: Rundlet, registry: DockerRegistry, tmp_pat
     other.ok("exec", "--", "python3", "-c", "import json")
 
 
-def test_imported_and_exported(kept: Rundlet, image_311: Path, tmp_path: Path) -> None:
+def test_imported_and_exported(kept: Rundlet, small_image: Path, tmp_path: Path) -> None:
     done = kept.ok("image", "export", "py", tmp_path / "out")
-    assert done.out.startswith(f"py: {len(blobs(image_311))} blobs, ")
+    assert done.out.startswith(f"py: {len(blobs(small_image))} blobs, ")
     assert "done export of py" in done.err
-    assert blobs(tmp_path / "out") == blobs(image_311)
+    assert blobs(tmp_path / "out") == blobs(small_image)
     # As an archive, which is carried more easily
     subprocess.run(["tar", "-C", tmp_path / "out", "-cf", tmp_path / "out.tar", "."], check=True)
     again = kept.json("image", "import", "again", tmp_path / "out.tar")
-    assert again["digest"] == json.loads((image_311 / "index.json").read_text())["manifests"][0]["digest"]
+    assert again["digest"] == json.loads((small_image / "index.json").read_text())["manifests"][0]["digest"]
 
 
-def test_what_was_not_kept(rundlet: Rundlet, image_311: Path, tmp_path: Path) -> None:
-    with FakeRegistry(image_311) as registry:
+def test_what_was_not_kept(rundlet: Rundlet, small_image: Path, tmp_path: Path) -> None:
+    with FakeRegistry(small_image) as registry:
         rundlet.ok("image", "pull", "--plain-http", registry.name())
         done = rundlet("image", "export", registry.name(), tmp_path / "out").check(2)
         assert done.err == (
@@ -123,7 +123,7 @@ def test_what_was_not_kept(rundlet: Rundlet, image_311: Path, tmp_path: Path) ->
         assert rundlet.json(*keeping)["unchanged"] is True
         assert len(registry.requests) == 1
         rundlet.ok("image", "export", registry.name(), tmp_path / "out")
-    assert blobs(tmp_path / "out") == blobs(image_311)
+    assert blobs(tmp_path / "out") == blobs(small_image)
     assert not list((rundlet.state / "cache/downloads").iterdir())
 
 
@@ -158,7 +158,7 @@ def remove(path: Path) -> None:
     ("change", "words"),
     [(flip, "altered"), (shorten, "altered"), (replace_by_link, "blob"), (remove, "not in the store any more")],
 )
-def test_damage_in_the_store(kept: Rundlet, image_311: Path, tmp_path: Path, change: object, words: str) -> None:
+def test_damage_in_the_store(kept: Rundlet, small_image: Path, tmp_path: Path, change: object, words: str) -> None:
     assert callable(change)
     largest = max(kept_blobs(kept).values(), key=lambda path: path.stat().st_size)
     change(largest)
@@ -167,9 +167,9 @@ def test_damage_in_the_store(kept: Rundlet, image_311: Path, tmp_path: Path, cha
     assert os.listdir(tmp_path) == ["state"]
     if change is not replace_by_link:
         assert done.err.endswith("take it once more with `rundlet image pull --keep-blobs` or `import --keep-blobs`\n")
-        kept.ok("image", "import", "--keep-blobs", "py", image_311)
+        kept.ok("image", "import", "--keep-blobs", "py", small_image)
         kept.ok("image", "export", "py", tmp_path / "out")
-        assert blobs(tmp_path / "out") == blobs(image_311)
+        assert blobs(tmp_path / "out") == blobs(small_image)
 
 
 def test_target_that_is_there(kept: Rundlet, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_target_that_is_there(kept: Rundlet, tmp_path: Path) -> None:
     kept.ok("image", "export", "py", "folder/out///", cwd=tmp_path)
 
 
-def test_what_an_earlier_export_left(kept: Rundlet, image_311: Path, tmp_path: Path) -> None:
+def test_what_an_earlier_export_left(kept: Rundlet, small_image: Path, tmp_path: Path) -> None:
     left = tmp_path / LEFT
     (left / "blobs/sha256").mkdir(parents=True)
     (left / "blobs/sha256/half").write_text("x")
@@ -204,7 +204,7 @@ def test_what_an_earlier_export_left(kept: Rundlet, image_311: Path, tmp_path: P
     os.chown(left, 0, 0)
     kept.ok("image", "export", "py", tmp_path / "out")
     assert sorted(os.listdir(tmp_path)) == ["out", "state"]
-    assert blobs(tmp_path / "out") == blobs(image_311)
+    assert blobs(tmp_path / "out") == blobs(small_image)
     # A link leads nowhere else.
     shutil.rmtree(tmp_path / "out")
     left.symlink_to("state")
@@ -213,8 +213,8 @@ def test_what_an_earlier_export_left(kept: Rundlet, image_311: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_ended_in_between(rundlet: Rundlet, image_311: Path, tmp_path: Path, number: signal.Signals) -> None:
-    large = with_layers(image_311, tmp_path / "large", {"opt/x": random.Random(1).randbytes(128 * MIB)})
+def test_ended_in_between(rundlet: Rundlet, small_image: Path, tmp_path: Path, number: signal.Signals) -> None:
+    large = with_layers(small_image, tmp_path / "large", {"opt/x": random.Random(1).randbytes(128 * MIB)})
     rundlet.ok("image", "import", "--keep-blobs", "large", large)
     (tmp_path / "there").mkdir()
     out, left = tmp_path / "there/out", tmp_path / "there" / LEFT
@@ -236,9 +236,9 @@ def test_ended_in_between(rundlet: Rundlet, image_311: Path, tmp_path: Path, num
     assert blobs(out).keys() == kept_blobs(rundlet).keys()
 
 
-def test_gc_and_tag(kept: Rundlet, image_311: Path, tmp_path: Path) -> None:
+def test_gc_and_tag(kept: Rundlet, small_image: Path, tmp_path: Path) -> None:
     keys = entries(kept.state, "blobs")
-    assert len(keys) == len(blobs(image_311))
+    assert len(keys) == len(blobs(small_image))
     owners = {item["path"]: item["owner"] for item in kept.json("gc", "--dry-run")}
     assert {owners[key] for key in keys} == {"image py"}
     kept.ok("gc")
@@ -248,7 +248,7 @@ def test_gc_and_tag(kept: Rundlet, image_311: Path, tmp_path: Path) -> None:
     kept.ok("gc")
     kept.ok("image", "export", "other", tmp_path / "out")
     # Taken once more without them, the image does not own them any more.
-    kept.ok("image", "import", "other", image_311)
+    kept.ok("image", "import", "other", small_image)
     kept.ok("gc")
     assert entries(kept.state, "blobs") == frozenset()
     kept.ok("exec", "--", "python3", "-c", "import json")

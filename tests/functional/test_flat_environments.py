@@ -52,11 +52,11 @@ def parts(real_wheels: list[wheelcache.Distribution]) -> Iterator[PackageIndex]:
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory, parts: PackageIndex, image_311: Path) -> Iterator[Rundlet]:
+def large(tmp_path_factory: pytest.TempPathFactory, parts: PackageIndex, small_image: Path) -> Iterator[Rundlet]:
     """A state directory of this file's own, since it is pruned, and an index of many packages."""
     state = tmp_path_factory.mktemp("large") / "state"
     driver = Rundlet(state, environment={"RUNDLET_INDEX": parts.url})
-    driver.ok("image", "import", "python-3.11", image_311, timeout=300)
+    driver.ok("image", "import", "python-3.11", small_image, timeout=300)
     yield driver
     subprocess.run(["rm", "-rf", "--one-file-system", str(state)], check=False)
 

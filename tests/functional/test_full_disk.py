@@ -81,23 +81,23 @@ def test_while_a_layer_arrives(disk: Disk) -> None:
     assert done.seconds < 20  # after so long the fetcher itself gives up on a registry
 
 
-def test_while_an_image_is_imported(disk: Disk, image_311: Path) -> None:
+def test_while_an_image_is_imported(disk: Disk, small_image: Path) -> None:
     disk.leave(30 * MIB)
     driver = Rundlet(disk.root / "state")
     driver.ok("image", "ls")
     with nothing_kept(driver.state, but=("layers",)):  # those that were whole
-        done = driver("-q", "image", "import", "python-3.11", image_311).check(3)
+        done = driver("-q", "image", "import", "python-3.11", small_image).check(3)
     assert done.err.startswith("error: importing image `python-3.11`\ncaused by: unpacking layer `sha256:")
     assert done.err.endswith(NO_SPACE), done.err
     assert driver.json("image", "ls") == []
     # With room again the same command does it.
     disk.filler.unlink()
-    driver.ok("image", "import", "python-3.11", image_311, timeout=300)
+    driver.ok("image", "import", "python-3.11", small_image, timeout=300)
 
 
-def test_while_an_image_is_exported(disk: Disk, rundlet: Rundlet, image_311: Path) -> None:
+def test_while_an_image_is_exported(disk: Disk, rundlet: Rundlet, small_image: Path) -> None:
     """The disk that is full is not that of the state directory."""
-    rundlet.ok("image", "import", "--keep-blobs", "py", image_311)
+    rundlet.ok("image", "import", "--keep-blobs", "py", small_image)
     disk.leave(10 * MIB)
     before = sorted(os.listdir(disk.root))
     done = rundlet("-q", "image", "export", "py", disk.root / "out").check(3)
@@ -115,12 +115,12 @@ RANDOM_ROWS = """big(limit=rundlet.Parameter('limit')):
 
 
 def test_while_packages_come_and_results_are_kept(
-    disk: Disk, index: PackageIndex, project: Path, image_311: Path
+    disk: Disk, index: PackageIndex, project: Path, small_image: Path
 ) -> None:
     index.add(Wheel("random", files={"random_bytes.bin": os.urandom(20 * MIB)}))
     index.add(Wheel("zeros", files={"zeros.bin": bytes(60 * MIB)}))
     driver = Rundlet(disk.root / "state", environment={"RUNDLET_INDEX": index.url})
-    driver.ok("image", "import", "python-3.11", image_311, timeout=300)
+    driver.ok("image", "import", "python-3.11", small_image, timeout=300)
     write(project, models(RANDOM_ROWS, options="materialize='replace'"))
     driver.ok("run", project, "--param", "limit=1")
 

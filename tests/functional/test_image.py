@@ -22,8 +22,8 @@ def layer_entries(state: Path) -> dict[str, int]:
     return {entry.name: entry.stat().st_ino for entry in (state / "layers").iterdir()}
 
 
-def test_layout_directory(rundlet: Rundlet, image_311: Path) -> None:
-    done = rundlet.ok("image", "import", "py", image_311)
+def test_layout_directory(rundlet: Rundlet, small_image: Path) -> None:
+    done = rundlet.ok("image", "import", "py", small_image)
     assert done.out.startswith("py: Python 3.11.")
     (listed,) = rundlet.json("image", "ls")
     assert listed["name"] == "py"
@@ -32,32 +32,32 @@ def test_layout_directory(rundlet: Rundlet, image_311: Path) -> None:
     assert listed["libc"].startswith("glibc ")
     assert listed["layers"] >= 2
     assert listed["bytes"] > 50_000_000
-    index = json.loads((image_311 / "index.json").read_text())
+    index = json.loads((small_image / "index.json").read_text())
     assert listed["digest"] == index["manifests"][0]["digest"]
 
 
-def test_import_prints_json(rundlet: Rundlet, image_311: Path) -> None:
-    document = rundlet.json("image", "import", "py", image_311)
+def test_import_prints_json(rundlet: Rundlet, small_image: Path) -> None:
+    document = rundlet.json("image", "import", "py", small_image)
     assert document["name"] == "py"
     assert document["python"].startswith("3.11.")
     assert document["digest"].startswith("sha256:")
 
 
-def test_archive_gives_the_same_image_as_the_directory(rundlet: Rundlet, image_311: Path, tmp_path: Path) -> None:
-    archive = archive_of(image_311, tmp_path / "image.tar")
+def test_archive_gives_the_same_image_as_the_directory(rundlet: Rundlet, small_image: Path, tmp_path: Path) -> None:
+    archive = archive_of(small_image, tmp_path / "image.tar")
     packed = rundlet.json("image", "import", "packed", archive)
     layers = layer_entries(rundlet.state)
-    plain = rundlet.json("image", "import", "plain", image_311)
+    plain = rundlet.json("image", "import", "plain", small_image)
     assert packed["digest"] == plain["digest"]
     assert layer_entries(rundlet.state) == layers
     assert {image["name"] for image in rundlet.json("image", "ls")} == {"packed", "plain"}
 
 
-def test_second_import_keeps_the_layers(rundlet: Rundlet, image_311: Path) -> None:
-    rundlet.ok("image", "import", "py", image_311)
+def test_second_import_keeps_the_layers(rundlet: Rundlet, small_image: Path) -> None:
+    rundlet.ok("image", "import", "py", small_image)
     layers = layer_entries(rundlet.state)
     assert len(layers) == rundlet.json("image", "ls")[0]["layers"]
-    rundlet.ok("image", "import", "py", image_311)
+    rundlet.ok("image", "import", "py", small_image)
     assert layer_entries(rundlet.state) == layers
     assert len(rundlet.json("image", "ls")) == 1
 

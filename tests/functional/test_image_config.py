@@ -30,25 +30,25 @@ USERS = [
 
 
 @pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory, image_311: Path) -> Rundlet:
+def driver(tmp_path_factory: pytest.TempPathFactory, small_image: Path) -> Rundlet:
     """Its layers are there: only configurations are new."""
     made = Rundlet(tmp_path_factory.mktemp("config") / "state")
-    made.ok("image", "import", "plain", image_311)
+    made.ok("image", "import", "plain", small_image)
     return made
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_user(driver: Rundlet, image_311: Path, tmp_path: Path, user: str) -> None:
+def test_user(driver: Rundlet, small_image: Path, tmp_path: Path, user: str) -> None:
     """Shown, and not obeyed: programs are user 1000 in every image."""
-    driver.ok("image", "import", "x", with_config(image_311, tmp_path / "x", User=user))
+    driver.ok("image", "import", "x", with_config(small_image, tmp_path / "x", User=user))
     assert driver.json("image", "inspect", "x")["config"]["user"] == user
     done = driver.ok("exec", "--image", "x", "--", "sh", "-c", WHO)
     assert done.out == "1000\n1000\nstep\n/\n/tmp/home\n"
 
 
 @pytest.mark.parametrize("user", [0, True, ["root"], "a" * 257, "a\0b"])
-def test_user_that_is_none(driver: Rundlet, image_311: Path, tmp_path: Path, user: object) -> None:
-    done = driver("image", "import", "y", with_config(image_311, tmp_path / "y", User=user)).check(2)
+def test_user_that_is_none(driver: Rundlet, small_image: Path, tmp_path: Path, user: object) -> None:
+    done = driver("image", "import", "y", with_config(small_image, tmp_path / "y", User=user)).check(2)
     assert "caused by: reading an image's config\ncaused by: a text " in done.err
 
 
@@ -62,21 +62,21 @@ def test_user_that_is_none(driver: Rundlet, image_311: Path, tmp_path: Path, use
         ("usr", "/"),
     ],
 )
-def test_directory(driver: Rundlet, image_311: Path, tmp_path: Path, directory: str, where: str) -> None:
-    driver.ok("image", "import", "x", with_config(image_311, tmp_path / "x", WorkingDir=directory))
+def test_directory(driver: Rundlet, small_image: Path, tmp_path: Path, directory: str, where: str) -> None:
+    driver.ok("image", "import", "x", with_config(small_image, tmp_path / "x", WorkingDir=directory))
     assert driver.ok("exec", "--image", "x", "--", "pwd").out == where + "\n"
 
 
-def test_directory_that_is_not_there(driver: Rundlet, image_311: Path, tmp_path: Path) -> None:
-    driver.ok("image", "import", "x", with_config(image_311, tmp_path / "x", WorkingDir="/nowhere"))
+def test_directory_that_is_not_there(driver: Rundlet, small_image: Path, tmp_path: Path) -> None:
+    driver.ok("image", "import", "x", with_config(small_image, tmp_path / "x", WorkingDir="/nowhere"))
     done = driver("exec", "--image", "x", "--", "pwd").check(125)
     assert "caused by: working directory `/nowhere`: no such file or directory\n" in done.err
     assert driver.ok("exec", "--image", "x", "--cwd", "/tmp", "--", "pwd").out == "/tmp\n"
 
 
-def test_variables(driver: Rundlet, image_311: Path, tmp_path: Path) -> None:
+def test_variables(driver: Rundlet, small_image: Path, tmp_path: Path) -> None:
     variables = ["PATH=/usr/bin:/bin", "HOME=/root", "LANG=xx", "OURS=a=b", "RUNDLET_STATE=/nowhere", "EMPTY="]
-    driver.ok("image", "import", "x", with_config(image_311, tmp_path / "x", Env=variables))
+    driver.ok("image", "import", "x", with_config(small_image, tmp_path / "x", Env=variables))
     done = driver.ok("exec", "--image", "x", "--", "env")
     inside = dict(line.split("=", 1) for line in done.out.splitlines())
     assert inside["OURS"] == "a=b"
@@ -101,10 +101,10 @@ def sparse(folder: Path, names: list[str], size: int) -> bytes:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
-def test_accounts_of_a_gigabyte(driver: Rundlet, image_311: Path, tmp_path: Path) -> None:
+def test_accounts_of_a_gigabyte(driver: Rundlet, small_image: Path, tmp_path: Path) -> None:
     """Nobody reads them: every sandbox has files of ours in their places."""
     layer = sparse(tmp_path / "files", ["etc/passwd", "etc/group", "etc/nsswitch.conf"], 1 << 30)
-    layout = linked_copy(image_311, tmp_path / "image")
+    layout = linked_copy(small_image, tmp_path / "image")
     add_layers(layout, [("none", layer)])
     driver.ok("image", "import", "large", layout)
     script = "id -un; id -gn; cat /etc/passwd /etc/group /etc/nsswitch.conf | wc -c"

@@ -18,10 +18,10 @@ from support.rundlet import Rundlet
 
 
 @pytest.fixture
-def two_images(rundlet: Rundlet, image_311: Path, tmp_path: Path) -> Rundlet:
+def two_images(rundlet: Rundlet, small_image: Path, tmp_path: Path) -> Rundlet:
     """`plain`, and `more` with one layer on top of it."""
-    rundlet.ok("image", "import", "plain", image_311)
-    add_layers(linked_copy(image_311, tmp_path / "more"), [("none", {"opt/more": "more\n"})])
+    rundlet.ok("image", "import", "plain", small_image)
+    add_layers(linked_copy(small_image, tmp_path / "more"), [("none", {"opt/more": "more\n"})])
     rundlet.ok("image", "import", "more", tmp_path / "more")
     return rundlet
 
@@ -51,8 +51,8 @@ def test_inspect(two_images: Rundlet) -> None:
     assert "shared with other images" in text
 
 
-def test_inspect_tells_where_it_was_pulled(rundlet: Rundlet, image_311: Path) -> None:
-    with FakeRegistry(image_311) as registry:
+def test_inspect_tells_where_it_was_pulled(rundlet: Rundlet, small_image: Path) -> None:
+    with FakeRegistry(small_image) as registry:
         rundlet.ok("image", "pull", "--plain-http", registry.name())
         document = rundlet.json("image", "inspect", registry.name())
         assert document["origin"] == {
@@ -140,7 +140,7 @@ def test_gc_keeps_what_a_command_uses(two_images: Rundlet) -> None:
     assert fates(two_images.json("gc"), "removed") == {f"layers/{top}"}
 
 
-def test_gc_against_pull(rundlet: Rundlet, image_311: Path) -> None:
+def test_gc_against_pull(rundlet: Rundlet, small_image: Path) -> None:
     """Whatever the order, an image that was pulled has its layers."""
     stop = threading.Event()
     failures: list[str] = []
@@ -152,7 +152,7 @@ def test_gc_against_pull(rundlet: Rundlet, image_311: Path) -> None:
                 failures.append(str(done))
 
     collector = threading.Thread(target=collect)
-    with FakeRegistry(image_311) as registry:
+    with FakeRegistry(small_image) as registry:
         collector.start()
         try:
             for _ in range(3):
@@ -188,8 +188,8 @@ def test_gc_while_a_folder_changes(rundlet: Rundlet) -> None:
         changer.join()
 
 
-def test_gc_keeps_what_a_lock_names(rundlet: Rundlet, index: object, image_311: Path) -> None:
-    rundlet.ok("image", "import", "python-3.11", image_311)
+def test_gc_keeps_what_a_lock_names(rundlet: Rundlet, index: object, small_image: Path) -> None:
+    rundlet.ok("image", "import", "python-3.11", small_image)
     rundlet.ok("exec", "--with", "tiny==1.0", "--", "python3", "-c", "import tiny")
     kept = fates(rundlet.json("gc"), "kept")
     assert {path.partition("/")[0] for path in kept} >= {"packages", "lowers", "wheels", "tools", "skeletons"}
@@ -206,8 +206,8 @@ def make_older(path: Path, days: int) -> None:
     os.utime(path, (then, then))
 
 
-def test_gc_by_age(rundlet: Rundlet, index: object, image_311: Path) -> None:
-    rundlet.ok("image", "import", "python-3.11", image_311)
+def test_gc_by_age(rundlet: Rundlet, index: object, small_image: Path) -> None:
+    rundlet.ok("image", "import", "python-3.11", small_image)
     for requirement in ("tiny==1.0", "six"):
         rundlet.ok("exec", "--with", requirement, "--", "python3", "-c", "")
     (cache,) = (rundlet.state / "cache/uv").iterdir()

@@ -139,8 +139,8 @@ def test_what_was_uploaded_later_is_left_out(warm: Rundlet, index: PackageIndex,
     assert "not of the form" in run(warm, "--with", "dated", "--exclude-newer", "3 days").check(125).err
 
 
-def test_offline_takes_what_is_there(rundlet: Rundlet, index: PackageIndex, image_311: Path) -> None:
-    rundlet.ok("image", "import", "python-3.11", image_311)
+def test_offline_takes_what_is_there(rundlet: Rundlet, index: PackageIndex, small_image: Path) -> None:
+    rundlet.ok("image", "import", "python-3.11", small_image)
     assert "rundlet is to be offline" in run(rundlet, "--offline", "--with", "tiny").check(125).err
     assert names(rundlet, "--with", "tiny", "--with", "leaf") == "leaf 1.0, tiny 2.0"
     index.forget()

@@ -111,14 +111,14 @@ def test_while_a_package_is_installed(ready: Rundlet, index: PackageIndex) -> No
             assert press_ctrl_c(process) == b"interrupted\n"
 
 
-def test_while_an_image_is_imported(rundlet: Rundlet, image_311: Path) -> None:
+def test_while_an_image_is_imported(rundlet: Rundlet, small_image: Path) -> None:
     rundlet.ok("image", "ls")
     with nothing_kept(rundlet.state, but=("layers",)):  # those that were whole
-        with rundlet.start("-q", "image", "import", "python-3.11", image_311) as process:
+        with rundlet.start("-q", "image", "import", "python-3.11", small_image) as process:
             wait_for(process, worker_of(rundlet, "unpack-layer"))
             assert press_ctrl_c(process) == b"interrupted\n"
     assert rundlet.json("image", "ls") == []
-    rundlet.ok("image", "import", "python-3.11", image_311, timeout=300)
+    rundlet.ok("image", "import", "python-3.11", small_image, timeout=300)
 
 
 def test_while_a_command_runs(ready: Rundlet) -> None:

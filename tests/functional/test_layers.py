@@ -158,8 +158,8 @@ def outputs(state: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def layered(image_311: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return with_layers(image_311, tmp_path_factory.mktemp("layered") / "layout", *LAYERS)
+def layered(small_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_layers(small_image, tmp_path_factory.mktemp("layered") / "layout", *LAYERS)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -325,9 +325,9 @@ def beside():
 
 
 def test_another_build_of_the_same_python(
-    rundlet: Rundlet, index: PackageIndex, image_311: object, image_official: object
+    rundlet: Rundlet, index: PackageIndex, small_image: object, image_official: object
 ) -> None:
-    rundlet.ok("image", "import", "python-3.11", image_311, timeout=300)
+    rundlet.ok("image", "import", "python-3.11", small_image, timeout=300)
     rundlet.ok("image", "import", "other-3.11", image_official, timeout=300)
     path = index.add(module("rebuilt"))
     python(rundlet, "rebuilt", code="import rebuilt")

@@ -28,11 +28,11 @@ DAY = 86400
 
 
 @pytest.fixture(scope="module")
-def imported(tmp_path_factory: pytest.TempPathFactory, image_311: Path) -> Iterator[Rundlet]:
+def imported(tmp_path_factory: pytest.TempPathFactory, small_image: Path) -> Iterator[Rundlet]:
     """A state directory of this file's own, with an image: what is pruned or damaged is nobody else's."""
     state = tmp_path_factory.mktemp("packages") / "state"
     driver = Rundlet(state)
-    driver.ok("image", "import", "python-3.11", image_311, timeout=300)
+    driver.ok("image", "import", "python-3.11", small_image, timeout=300)
     yield driver
     subprocess.run(["rm", "-rf", "--one-file-system", str(state)], check=False)
 

@@ -34,9 +34,9 @@ def results(document: dict[str, Any]) -> dict[str, str]:
     return {step["name"]: step["result"] for step in document["steps"]}
 
 
-def test_rundlets_own_modules_are_compiled_once(rundlet: Rundlet, image_311: Path, project: Path) -> None:
+def test_rundlets_own_modules_are_compiled_once(rundlet: Rundlet, small_image: Path, project: Path) -> None:
     """For each interpreter: reader and steps find the bytecode; it goes with the image."""
-    rundlet.ok("image", "import", "python-3.11", image_311)
+    rundlet.ok("image", "import", "python-3.11", small_image)
     body = """    import os
     import rundlet._values as one
     import rundlet_runner.result as other

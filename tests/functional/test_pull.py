@@ -61,8 +61,8 @@ def test_pull_and_import_give_the_same_layers(rundlet: Rundlet, open_registry: D
     assert {entry.name: entry.stat().st_ino for entry in (rundlet.state / "layers").iterdir()} == layers
 
 
-def test_nothing_new_is_one_request(rundlet: Rundlet, image_311: Path) -> None:
-    with FakeRegistry(image_311) as registry:
+def test_nothing_new_is_one_request(rundlet: Rundlet, small_image: Path) -> None:
+    with FakeRegistry(small_image) as registry:
         assert pull(rundlet, registry.name())["unchanged"] is False
         assert len(registry.requests) >= 5
         registry.requests.clear()
@@ -77,8 +77,8 @@ def test_nothing_new_is_one_request(rundlet: Rundlet, image_311: Path) -> None:
         rundlet.ok("exec", "--image", registry.name(), "--", "python3", "-c", "import json")
 
 
-def test_digest_pin(rundlet: Rundlet, image_311: Path) -> None:
-    with FakeRegistry(image_311) as registry:
+def test_digest_pin(rundlet: Rundlet, small_image: Path) -> None:
+    with FakeRegistry(small_image) as registry:
         pinned = registry.name(f"team/app@sha256:{registry.top}")
         assert pull(rundlet, pinned)["digest"] == f"sha256:{registry.top}"
         registry.fault = lambda _, reply: setattr(reply, "body", reply.body + b" ")
@@ -173,7 +173,7 @@ def test_credentials_file_by_variable(rundlet: Rundlet, tmp_path: Path, image_31
         pull(rundlet.with_environment(REGISTRY_AUTH_FILE=str(path)), registry.name("py:3.13"))
 
 
-def test_resumes_where_it_broke(rundlet: Rundlet, image_311: Path) -> None:
+def test_resumes_where_it_broke(rundlet: Rundlet, small_image: Path) -> None:
     broken: list[str] = []
 
     def cut(request: Handler, reply: Reply) -> bool:
@@ -183,14 +183,14 @@ def test_resumes_where_it_broke(rundlet: Rundlet, image_311: Path) -> None:
             return True
         return False
 
-    with FakeRegistry(image_311, fault=cut) as registry:
+    with FakeRegistry(small_image, fault=cut) as registry:
         pull(rundlet, registry.name())
         ranges = [headers["Range"] for _, headers in registry.requests if "Range" in headers]
         assert len(ranges) == len(broken) >= 2
         assert all(headers["If-Range"] for _, headers in registry.requests if "Range" in headers)
 
 
-def test_server_that_ignores_ranges(rundlet: Rundlet, image_311: Path) -> None:
+def test_server_that_ignores_ranges(rundlet: Rundlet, small_image: Path) -> None:
     cut_already: set[str] = set()
 
     def whole(request: Handler, reply: Reply) -> bool:
@@ -203,12 +203,12 @@ def test_server_that_ignores_ranges(rundlet: Rundlet, image_311: Path) -> None:
         request.send(again)
         return True
 
-    with FakeRegistry(image_311, fault=whole) as registry:
+    with FakeRegistry(small_image, fault=whole) as registry:
         pull(rundlet, registry.name())
         assert cut_already
 
 
-def test_busy_registry_is_asked_again(rundlet: Rundlet, image_311: Path) -> None:
+def test_busy_registry_is_asked_again(rundlet: Rundlet, small_image: Path) -> None:
     refused: list[str] = []
 
     def busy(request: Handler, reply: Reply) -> bool:
@@ -218,13 +218,13 @@ def test_busy_registry_is_asked_again(rundlet: Rundlet, image_311: Path) -> None
         request.send(Reply(503 if request.is_blob else 429, b"", {"Retry-After": "1"}))
         return True
 
-    with FakeRegistry(image_311, fault=busy) as registry:
+    with FakeRegistry(small_image, fault=busy) as registry:
         pull(rundlet, registry.name())
         assert len(refused) >= 5
 
 
-def test_redirect_elsewhere_carries_no_credentials(rundlet: Rundlet, image_311: Path) -> None:
-    with FakeRegistry(image_311) as elsewhere:
+def test_redirect_elsewhere_carries_no_credentials(rundlet: Rundlet, small_image: Path) -> None:
+    with FakeRegistry(small_image) as elsewhere:
 
         def redirect(request: Handler, reply: Reply) -> bool:
             if request.headers.get("Authorization") != f"Basic {basic()}":
@@ -235,7 +235,7 @@ def test_redirect_elsewhere_carries_no_credentials(rundlet: Rundlet, image_311: 
                 return False
             return True
 
-        with FakeRegistry(image_311, fault=redirect) as registry:
+        with FakeRegistry(small_image, fault=redirect) as registry:
             with_config(
                 rundlet, {"auths": {"127.0.0.1": {"auth": basic("other", "x")}, registry.host: {"auth": basic()}}}
             )
@@ -254,7 +254,7 @@ STAGES = ["manifest", "config", "layer-0", "layer-half", "layer-sent", "layer-th
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_killed_pull(rundlet: Rundlet, image_311: Path, tmp_path: Path, stage: str) -> None:
+def test_killed_pull(rundlet: Rundlet, small_image: Path, tmp_path: Path, stage: str) -> None:
     """kill -9 while a request waits for its answer, or once something was seen; then once more to the end."""
     reached, done = threading.Event(), threading.Event()
     first: list[str] = []
@@ -283,10 +283,10 @@ def test_killed_pull(rundlet: Rundlet, image_311: Path, tmp_path: Path, stage: s
             return len(outputs(rundlet.state)) == layers
         return reached.is_set()
 
-    index = json.loads((image_311 / "index.json").read_text())["manifests"][0]
-    manifest = json.loads((image_311 / "blobs/sha256" / index["digest"].partition(":")[2]).read_text())
+    index = json.loads((small_image / "index.json").read_text())["manifests"][0]
+    manifest = json.loads((small_image / "blobs/sha256" / index["digest"].partition(":")[2]).read_text())
     layers = len(manifest["layers"])
-    with FakeRegistry(image_311, fault=pause) as registry:
+    with FakeRegistry(small_image, fault=pause) as registry:
         with rundlet.start("image", "pull", "--plain-http", registry.name()) as process:
             deadline = time.monotonic() + 60
             while not seen():
@@ -302,20 +302,20 @@ def test_killed_pull(rundlet: Rundlet, image_311: Path, tmp_path: Path, stage: s
     rundlet.sweep_groups()
     rundlet.ok("exec", "--", "python3", "-c", "import json")
     whole = Rundlet(tmp_path / "whole", environment=rundlet.environment)
-    whole.ok("image", "import", "x", image_311)
+    whole.ok("image", "import", "x", small_image)
     assert outputs(rundlet.state) == outputs(whole.state)
 
 
-def test_two_pulls_at_once(rundlet: Rundlet, image_311: Path) -> None:
-    with FakeRegistry(image_311) as registry:
+def test_two_pulls_at_once(rundlet: Rundlet, small_image: Path) -> None:
+    with FakeRegistry(small_image) as registry:
         command = ("image", "pull", "--plain-http", registry.name())
         with rundlet.start(*command) as one, rundlet.start(*command) as other:
             for process in (one, other):
                 out, err = process.communicate(timeout=120)
                 assert process.returncode == 0, err.decode()
                 assert b"Python 3.11" in out
-        fetched = [path for path in registry.paths() if path.endswith(tuple(large(image_311)))]
-        assert len(fetched) == len(set(fetched)) == len(large(image_311))
+        fetched = [path for path in registry.paths() if path.endswith(tuple(large(small_image)))]
+        assert len(fetched) == len(set(fetched)) == len(large(small_image))
     rundlet.ok("exec", "--", "python3", "-c", "import json")
 
 

@@ -57,14 +57,14 @@ def packed(tar: bytes, *command: str) -> bytes:
     return subprocess.run(command, input=tar, check=True, stdout=subprocess.PIPE).stdout
 
 
-def test_windows_of_32_mib(rundlet: Rundlet, image_311: Path, tmp_path: Path) -> None:
+def test_windows_of_32_mib(rundlet: Rundlet, small_image: Path, tmp_path: Path) -> None:
     """Three layers at once whose decompression has to remember 32 MiB each: one after another."""
-    rundlet.ok("image", "import", "below", image_311)
+    rundlet.ok("image", "import", "below", small_image)
     layers = []
     for number in range(AT_ONCE):
         tar = tar_of(tmp_path / str(number), random.Random(number).randbytes(48 * MIB))
         layers.append((LAYER + "+zstd", tar, packed(tar, "zstd", "-q", "-c", "-1", "--zstd=wlog=25")))
-    add_packed_layers(linked_copy(image_311, tmp_path / "image"), layers)
+    add_packed_layers(linked_copy(small_image, tmp_path / "image"), layers)
     seen = []
     # Reached when all three are unpacked to nearly the end. One that waits for its turn takes nothing from the line, so
     # that the first one gives up waiting for the others.
@@ -84,9 +84,9 @@ def test_windows_of_32_mib(rundlet: Rundlet, image_311: Path, tmp_path: Path) ->
     assert 32 * MIB < max(seen) < MEMORY
 
 
-def test_large_layer(rundlet: Rundlet, image_311: Path, tmp_path: Path) -> None:
+def test_large_layer(rundlet: Rundlet, small_image: Path, tmp_path: Path) -> None:
     tar = tar_of(tmp_path / "large", random.Random(1).randbytes(MIB) * (LARGE // MIB))
     layer = (LAYER + "+gzip", tar, packed(tar, "gzip", "-1"))
-    add_packed_layers(linked_copy(image_311, tmp_path / "image"), [layer])
+    add_packed_layers(linked_copy(small_image, tmp_path / "image"), [layer])
     with FakeRegistry(tmp_path / "image") as registry:
         assert 0 < most_memory(rundlet, registry.name()) < MEMORY

@@ -28,8 +28,8 @@ def large_data() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def large_image(tmp_path_factory: pytest.TempPathFactory, image_311: Path, large_data: bytes) -> Path:
-    return with_layers(image_311, tmp_path_factory.mktemp("large") / "layout", {"opt/large": large_data})
+def large_image(tmp_path_factory: pytest.TempPathFactory, small_image: Path, large_data: bytes) -> Path:
+    return with_layers(small_image, tmp_path_factory.mktemp("large") / "layout", {"opt/large": large_data})
 
 
 def large_blob(layout: Path) -> Path:
@@ -141,9 +141,9 @@ def test_gc_drops_what_nobody_went_on_with(rundlet: Rundlet) -> None:
     assert set(downloads(rundlet)) == {"a" * 64}
 
 
-def test_line_that_breaks_often(rundlet: Rundlet, image_311: Path, tmp_path: Path) -> None:
+def test_line_that_breaks_often(rundlet: Rundlet, small_image: Path, tmp_path: Path) -> None:
     """More often than a download is tried again; but each attempt brings a part."""
-    layout = with_layers(image_311, tmp_path / "more", {"opt/more": random.Random(1).randbytes(7 * MIB)})
+    layout = with_layers(small_image, tmp_path / "more", {"opt/more": random.Random(1).randbytes(7 * MIB)})
     name = next(path.name for path in (layout / "blobs/sha256").iterdir() if 7 * MIB < path.stat().st_size < 8 * MIB)
 
     def fault(request: Handler, reply: Reply) -> bool:
@@ -206,9 +206,9 @@ def check_after_kills(driver: Rundlet, layout: Path, folder: Path) -> None:
     assert downloads(driver) == {}
 
 
-def test_killed_at_random(rundlet: Rundlet, image_311: Path, tmp_path: Path) -> None:
-    kill_at_random(rundlet, image_311, range(4))
-    check_after_kills(rundlet, image_311, tmp_path)
+def test_killed_at_random(rundlet: Rundlet, small_image: Path, tmp_path: Path) -> None:
+    kill_at_random(rundlet, small_image, range(4))
+    check_after_kills(rundlet, small_image, tmp_path)
 
 
 @pytest.mark.soak
@@ -218,11 +218,11 @@ def test_killed_often(rundlet: Rundlet, large_image: Path, tmp_path: Path, group
     check_after_kills(rundlet, large_image, tmp_path)
 
 
-def test_two_keep_at_once(rundlet: Rundlet, image_311: Path, tmp_path: Path) -> None:
-    with FakeRegistry(image_311) as registry:
+def test_two_keep_at_once(rundlet: Rundlet, small_image: Path, tmp_path: Path) -> None:
+    with FakeRegistry(small_image) as registry:
         command = ("image", "pull", "--plain-http", "--keep-blobs", registry.name())
         with rundlet.start(*command) as one, rundlet.start(*command) as other:
             for process in (one, other):
                 _, err = process.communicate(timeout=120)
                 assert process.returncode == 0, err.decode()
-    check_after_kills(rundlet, image_311, tmp_path)
+    check_after_kills(rundlet, small_image, tmp_path)

@@ -22,9 +22,9 @@ OFFLINE = "caused by: it needs the network, and rundlet is to be offline (`--off
 
 
 @pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory, image_311: Path) -> Iterator[DockerRegistry]:
+def secure(tmp_path_factory: pytest.TempPathFactory, small_image: Path) -> Iterator[DockerRegistry]:
     with DockerRegistry(tmp_path_factory.mktemp("secure"), tls=True) as registry:
-        registry.push(image_311, "team/py:1")
+        registry.push(small_image, "team/py:1")
         yield registry
 
 
@@ -59,17 +59,17 @@ def test_proxy_of_https(rundlet: Rundlet, secure: DockerRegistry) -> None:
         assert set(proxy.asked) == {f"CONNECT {secure.host}"}
 
 
-def test_proxy_of_http(rundlet: Rundlet, image_311: Path) -> None:
-    with FakeRegistry(image_311) as registry, Proxy() as proxy:
+def test_proxy_of_http(rundlet: Rundlet, small_image: Path) -> None:
+    with FakeRegistry(small_image) as registry, Proxy() as proxy:
         driver = rundlet.with_environment(http_proxy=proxy.url, HTTPS_PROXY="http://127.0.0.1:1")
         driver.ok("image", "pull", "--plain-http", registry.name("team/py:1"))
         assert f"GET http://{registry.host}/v2/team/py/manifests/1" in proxy.asked
         assert len(proxy.asked) == len(registry.requests)
 
 
-def test_proxy_that_is_not_there(rundlet: Rundlet, image_311: Path) -> None:
+def test_proxy_that_is_not_there(rundlet: Rundlet, small_image: Path) -> None:
     """Then there is no way: never past the proxy."""
-    with FakeRegistry(image_311) as registry:
+    with FakeRegistry(small_image) as registry:
         driver = rundlet.with_environment(http_proxy="http://127.0.0.1:1")
         driver("image", "pull", "--plain-http", registry.name("team/py:1")).check(3)
         assert registry.requests == []
@@ -84,9 +84,9 @@ def login_file(folder: Path, host: str) -> str:
     return str(path)
 
 
-def test_mirror_is_asked_instead(rundlet: Rundlet, tmp_path: Path, image_311: Path) -> None:
+def test_mirror_is_asked_instead(rundlet: Rundlet, tmp_path: Path, small_image: Path) -> None:
     """The image keeps its name; what the registry's login is, the mirror does not hear."""
-    with FakeRegistry(image_311) as mirror:
+    with FakeRegistry(small_image) as mirror:
         driver = rundlet.with_environment(
             RUNDLET_MIRRORS=f"quay.example=https://127.0.0.1:1, docker.io=http://{mirror.host}/hub/",
             REGISTRY_AUTH_FILE=login_file(tmp_path, "https://index.docker.io/v1/"),
@@ -103,7 +103,7 @@ def test_mirror_is_asked_instead(rundlet: Rundlet, tmp_path: Path, image_311: Pa
 
 
 @pytest.mark.parametrize("kind", ["not there", "lacks it", "breaks off"])
-def test_mirror_that_cannot_help(rundlet: Rundlet, image_311: Path, kind: str) -> None:
+def test_mirror_that_cannot_help(rundlet: Rundlet, small_image: Path, kind: str) -> None:
     def lacks_it(_: Handler, reply: Reply) -> None:
         reply.status, reply.body = 404, b"{}"
 
@@ -114,7 +114,7 @@ def test_mirror_that_cannot_help(rundlet: Rundlet, image_311: Path, kind: str) -
         return True
 
     fault = {"not there": None, "lacks it": lacks_it, "breaks off": breaks_off}[kind]
-    with FakeRegistry(image_311, fault=fault) as mirror, FakeRegistry(image_311) as registry:
+    with FakeRegistry(small_image, fault=fault) as mirror, FakeRegistry(small_image) as registry:
         host = "127.0.0.1:1" if kind == "not there" else mirror.host
         driver = rundlet.with_environment(RUNDLET_MIRRORS=f"{registry.host}=http://{host}")
         done = driver.ok("image", "pull", "--plain-http", registry.name("team/py:1"))
@@ -123,12 +123,12 @@ def test_mirror_that_cannot_help(rundlet: Rundlet, image_311: Path, kind: str) -
         assert bool(mirror.requests) == (kind != "not there")
 
 
-def test_mirror_that_alters(rundlet: Rundlet, image_311: Path) -> None:
+def test_mirror_that_alters(rundlet: Rundlet, small_image: Path) -> None:
     def alter(request: Handler, reply: Reply) -> None:
         if request.is_blob:
             reply.body = reply.body[:-1] + b"\1"
 
-    with FakeRegistry(image_311, fault=alter) as mirror, FakeRegistry(image_311) as registry:
+    with FakeRegistry(small_image, fault=alter) as mirror, FakeRegistry(small_image) as registry:
         driver = rundlet.with_environment(RUNDLET_MIRRORS=f"{registry.host}=http://{mirror.host}")
         with nothing_kept(rundlet.state, but=("layers",)):
             done = driver("image", "pull", "--plain-http", registry.name("team/py:1")).check(2)
@@ -156,8 +156,8 @@ def test_mirror_that_is_none(rundlet: Rundlet, text: str, words: str) -> None:
 # -- offline
 
 
-def test_offline(rundlet: Rundlet, image_311: Path, index: object) -> None:
-    with FakeRegistry(image_311) as registry:
+def test_offline(rundlet: Rundlet, small_image: Path, index: object) -> None:
+    with FakeRegistry(small_image) as registry:
         name = registry.name("team/py:1")
         done = rundlet("-q", "--offline", "image", "pull", "--plain-http", name).check(3)
         assert done.err == f"error: pulling `{name}`\n{OFFLINE}"
@@ -172,8 +172,8 @@ def test_offline(rundlet: Rundlet, image_311: Path, index: object) -> None:
     assert driver.ok("exec", "--with", "six", "--", "python3", "-c", "import six; print(six.__name__)").out == "six\n"
 
 
-def test_offline_names_the_wheel_that_is_missing(rundlet: Rundlet, image_311: Path, index: object) -> None:
-    rundlet.ok("image", "import", "py", image_311)
+def test_offline_names_the_wheel_that_is_missing(rundlet: Rundlet, small_image: Path, index: object) -> None:
+    rundlet.ok("image", "import", "py", small_image)
     rundlet.ok("exec", "--with", "six", "--", "python3", "-c", "")
     for folder in ("wheels", "packages", "lowers"):
         subprocess.run(["rm", "-rf", rundlet.state / folder], check=True)
@@ -183,14 +183,14 @@ def test_offline_names_the_wheel_that_is_missing(rundlet: Rundlet, image_311: Pa
     assert done.err.endswith(OFFLINE)
 
 
-def test_offline_step_that_wants_the_network(rundlet: Rundlet, project: Path, image_311: Path, index: object) -> None:
+def test_offline_step_that_wants_the_network(rundlet: Rundlet, project: Path, small_image: Path, index: object) -> None:
     (project / "rundlet.toml").write_text('[python]\nversion = "3.11"\n[images]\n"3.11" = "py"\n')
     (project / "pipeline.py").write_text(
         "import rundlet\n\n"
         '@rundlet.model()\n@rundlet.network("host")\n'
         "def fetched():\n    import pyarrow\n    return pyarrow.table({'a': [1]})\n"
     )
-    rundlet.ok("image", "import", "py", image_311)
+    rundlet.ok("image", "import", "py", small_image)
     rundlet.ok("run", project)
     done = rundlet("-q", "--offline", "run", "--no-cache", project).check(3)
     assert "giving a sandbox the network it asks for" in done.err
@@ -200,11 +200,11 @@ def test_offline_step_that_wants_the_network(rundlet: Rundlet, project: Path, im
 
 
 @pytest.fixture(scope="module")
-def docker_formats(tmp_path_factory: pytest.TempPathFactory, image_311: Path) -> Iterator[DockerRegistry]:
+def docker_formats(tmp_path_factory: pytest.TempPathFactory, small_image: Path) -> Iterator[DockerRegistry]:
     """`py:schema2`, and `py:list`: a manifest list with it and with one for another architecture."""
     with DockerRegistry(tmp_path_factory.mktemp("docker")) as registry:
         target = f"docker://{registry.name('py:schema2')}"
-        command = ["skopeo", "copy", "-q", "--format", "v2s2", "--dest-tls-verify=false", f"oci:{image_311}", target]
+        command = ["skopeo", "copy", "-q", "--format", "v2s2", "--dest-tls-verify=false", f"oci:{small_image}", target]
         subprocess.run(command, check=True, capture_output=True)
         base = f"http://{registry.host}/v2/py/manifests"
         wanted = urllib.request.Request(f"{base}/schema2", headers={"Accept": DOCKER_MANIFEST})
@@ -227,11 +227,11 @@ def docker_formats(tmp_path_factory: pytest.TempPathFactory, image_311: Path) ->
 
 
 @pytest.mark.parametrize("tag", ["schema2", "list"])
-def test_docker_formats(rundlet: Rundlet, docker_formats: DockerRegistry, image_311: Path, tag: str) -> None:
+def test_docker_formats(rundlet: Rundlet, docker_formats: DockerRegistry, small_image: Path, tag: str) -> None:
     pulled = rundlet.json("image", "pull", "--plain-http", docker_formats.name(f"py:{tag}"))
     layers = {path.name for path in (rundlet.state / "layers").iterdir()}
     assert rundlet.ok("exec", "--", "python3", "-c", "print('hello')").out == "hello\n"
     # The same content as by any other way.
-    imported = rundlet.json("image", "import", "imported", image_311)
+    imported = rundlet.json("image", "import", "imported", small_image)
     assert {path.name for path in (rundlet.state / "layers").iterdir()} == layers
     assert imported["digest"] != pulled["digest"]

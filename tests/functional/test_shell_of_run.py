@@ -211,9 +211,9 @@ def test_what_is_not_there(shared_state: Rundlet, project: Path) -> None:
         assert "there is none" in terminal.seen
 
 
-def test_what_was_removed_since(rundlet: Rundlet, index: PackageIndex, project: Path, image_311: Path) -> None:
+def test_what_was_removed_since(rundlet: Rundlet, index: PackageIndex, project: Path, small_image: Path) -> None:
     """Packages come again from where the lock says; an image has to be taken again."""
-    rundlet.ok("image", "import", "python-3.11", image_311, timeout=300)
+    rundlet.ok("image", "import", "python-3.11", small_image, timeout=300)
     write(project, FAILING)
     run_id = failed(rundlet, project)
     kept = rundlet.state / "runs" / run_id / "inputs" / "numbers.arrow"
@@ -241,5 +241,5 @@ def test_what_was_removed_since(rundlet: Rundlet, index: PackageIndex, project: 
         assert "image `python-3.11` (sha256:" in terminal.seen
         assert "was removed" in terminal.seen
         assert "hint: import the same image again" in terminal.seen
-    rundlet.ok("image", "import", "other-name", image_311, timeout=300)
+    rundlet.ok("image", "import", "other-name", small_image, timeout=300)
     assert "input `numbers` is at" in what_it_says(rundlet, run_id, "total")

@@ -11,6 +11,7 @@
 #include "rootfs/flat_tree.h"
 #include "rootfs/package.h"
 #include "wheel_support.h"
+#include "why_refused.h"
 
 namespace rundlet::rootfs {
 namespace {
@@ -18,18 +19,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::WheelBuilder;
-
-template <typename Function>
-std::string WhyRefused(Function&& function) {
-  try {
-    function();
-  } catch (const base::Error& error) {
-    std::string text = error.Render();
-    text.pop_back();  // the last line's end
-    return text;
-  }
-  return "";
-}
+using testing::WhyRefused;
 
 const std::string kSite = "lib/python3.11/site-packages/";
 

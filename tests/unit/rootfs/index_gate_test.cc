@@ -8,12 +8,14 @@
 #include "rootfs/index_access.h"
 #include "rootfs/worker/gate_request.h"
 #include "rootfs/worker/index_page.h"
+#include "why_refused.h"
 
 namespace rundlet::rootfs {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using testing::WhyRefused;
 
 const base::Digest kKey = base::Digest::Of("key");
 const std::string kId(32, 'a');
@@ -21,15 +23,6 @@ const std::vector<GatedIndex> kIndexes = {
     {kId, "https://index.example/simple"},
     {std::string(32, 'b'), "http://own.example:8080/x/simple"}};
 constexpr std::string_view kOrigin = "http://127.0.0.1:3128";
-
-std::string WhyRefused(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const base::Error& error) {
-    return error.Render();
-  }
-  return {};
-}
 
 std::string LoginText(std::string_view netrc, std::string_view host) {
   const auto login = LoginIn(netrc, host);
@@ -79,13 +72,13 @@ TEST(Realms, AreToldApartByAllThatIsPresented) {
   EXPECT_NE(one.WheelKey(), open);
 }
 
-std::string PathOf(const std::string& url) {
+std::string PathAtGate(const std::string& url) {
   EXPECT_TRUE(url.starts_with(kOrigin)) << url;
   return url.substr(kOrigin.size());
 }
 
 TEST(Gate, ServesPagesAndWhatTheyNamed) {
-  const auto page = ReadGatePath(PathOf(GateIndexUrl(kId)) + "/demo/", kKey, kIndexes);
+  const auto page = ReadGatePath(PathAtGate(GateIndexUrl(kId)) + "/demo/", kKey, kIndexes);
   ASSERT_TRUE(page.has_value());
   EXPECT_TRUE(page->page);
   EXPECT_EQ(page->url, "https://index.example/simple/demo/");
@@ -93,7 +86,7 @@ TEST(Gate, ServesPagesAndWhatTheyNamed) {
        {"https://files.example/a/demo-1.whl", "http://h:81/demo-1.whl?s=1"}) {
     const std::string gated = GateFileUrl(kKey, kIndexes[1].id, url + "#sha256=00");
     EXPECT_THAT(gated, HasSubstr("#sha256=00"));
-    const std::string path = PathOf(gated.substr(0, gated.find('#')));
+    const std::string path = PathAtGate(gated.substr(0, gated.find('#')));
     const auto file = ReadGatePath(path, kKey, kIndexes);
     ASSERT_TRUE(file.has_value()) << path;
     EXPECT_EQ(file->url, url);
@@ -102,13 +95,13 @@ TEST(Gate, ServesPagesAndWhatTheyNamed) {
     EXPECT_EQ(WithoutGate("<" + gated + ">", kIndexes), "<" + url + "#sha256=00>");
   }
   // The metadata beside a file, PEP 658.
-  std::string path = PathOf(GateFileUrl(kKey, kId, "https://f.example/x-1.whl?sig=a"));
+  std::string path = PathAtGate(GateFileUrl(kKey, kId, "https://f.example/x-1.whl?sig=a"));
   path.insert(path.find('?'), ".metadata");
   EXPECT_EQ(ReadGatePath(path, kKey, kIndexes)->url, "https://f.example/x-1.whl.metadata?sig=a");
 }
 
 TEST(Gate, ServesNothingElse) {
-  const std::string file = PathOf(GateFileUrl(kKey, kId, "https://files.example/a.whl"));
+  const std::string file = PathAtGate(GateFileUrl(kKey, kId, "https://files.example/a.whl"));
   std::string elsewhere = file;
   elsewhere.replace(elsewhere.find("files.example"), 5, "inner");
   std::string plain = file;

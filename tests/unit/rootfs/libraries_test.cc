@@ -14,9 +14,9 @@
 namespace rundlet::rootfs {
 namespace {
 
-using testing::Contains;
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 std::vector<std::byte> FileBytes(const char* path) {
   const base::UniqueFd file = base::OpenHostPath(path, O_RDONLY);

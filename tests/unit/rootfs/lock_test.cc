@@ -9,23 +9,13 @@
 #include "base/error.h"
 #include "rootfs/resolve.h"
 #include "rootfs/worker/parse_toml.h"
+#include "why_refused.h"
 
 namespace rundlet::rootfs {
 namespace {
 
 using ::testing::HasSubstr;
-
-template <typename Function>
-std::string WhyRefused(Function&& function) {
-  try {
-    function();
-  } catch (const base::Error& error) {
-    std::string text = error.Render();
-    text.pop_back();  // the last line's end
-    return text;
-  }
-  return "";
-}
+using testing::WhyRefused;
 
 TEST(Requirements, EqualOnesInOtherSpellingsAreEqual) {
   EXPECT_EQ(ParseRequirement("Pandas").Text(), "pandas");
@@ -356,16 +346,16 @@ TEST(ResolveCommands, PinnedPackagesThatComeAlongAreFound) {
     lock.distributions.emplace_back();
     lock.distributions.back().name = name;
   }
-  EXPECT_THAT(PinnedAmong(set, lock), testing::ElementsAre("d"));
+  EXPECT_THAT(PinnedAmong(set, lock), ::testing::ElementsAre("d"));
   const std::string talk =
       "error: No solution found\n  cause: Because e was not found in the "
       "package registry and all versions of c depend on e, ...\n";
-  EXPECT_THAT(PinnedAmong(set, talk), testing::ElementsAre("e"));
+  EXPECT_THAT(PinnedAmong(set, talk), ::testing::ElementsAre("e"));
   EXPECT_TRUE(PinnedAmong({}, talk).empty());
   EXPECT_THAT(PinnedAmong(set,
                           "error: No solution\n  cause: only e==9 is there and c depends on "
                           "d-x, x.d and e<2"),
-              testing::ElementsAre("e"));
+              ::testing::ElementsAre("e"));
   // A wheel that is named itself comes from no index.
   set.requirements = {ParseRequirement("d")};
   set.requirements[0].sha256 = base::Digest::Of("x");
@@ -377,7 +367,7 @@ TEST(Indexes, AreCheckedAndOrdered) {
       CheckIndexes({{"b", "https://b.example/", {"Y_y"}}, {"a", "http://a.example/simple", {"x"}}});
   EXPECT_EQ(two[0].name, "a");
   EXPECT_EQ(two[1].url, "https://b.example");
-  EXPECT_THAT(two[1].packages, testing::ElementsAre("y-y"));
+  EXPECT_THAT(two[1].packages, ::testing::ElementsAre("y-y"));
   for (const PinnedIndex& bad :
        {PinnedIndex{"a b", "https://b.example", {"x"}}, PinnedIndex{"a", "file:///srv", {"x"}},
         PinnedIndex{"a", "https://u:p@b.example", {"x"}},
@@ -397,7 +387,7 @@ TEST(Moments, AreDaysOrSeconds) {
 TEST(ResolveWarnings, AreThoseOnYankedReleases) {
   EXPECT_THAT(ReadResolveWarnings("Resolved 2 packages in 3ms\nwarning: something else\n"
                                   "warning: `a==1.0` is yanked (reason: \"broken\")\n"),
-              testing::ElementsAre("`a==1.0` is yanked (reason: \"broken\")"));
+              ::testing::ElementsAre("`a==1.0` is yanked (reason: \"broken\")"));
 }
 
 // As uv 0.13.9 writes them.

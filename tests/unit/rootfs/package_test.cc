@@ -18,6 +18,7 @@
 #include "rootfs/fetch.h"
 #include "rootfs/venv.h"
 #include "wheel_support.h"
+#include "why_refused.h"
 
 namespace rundlet::rootfs {
 namespace {
@@ -25,6 +26,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::WheelBuilder;
+using testing::WhyRefused;
 
 Interpreter Python311() {
   return {"/usr/local/bin/python3.11",
@@ -44,17 +46,6 @@ class PackageTest : public ::testing::Test {
       testing::PutWheel(*store_, wheel.Locked(), wheel.Bytes());
     }
     return testing::InstallPackage(*store_, worker_, wheel.Locked());
-  }
-  template <typename Function>
-  static std::string WhyRefused(Function&& function) {
-    try {
-      function();
-    } catch (const base::Error& error) {
-      std::string text = error.Render();
-      text.pop_back();  // the last line's end
-      return text;
-    }
-    return "";
   }
   base::UniqueFd TreeOf(const store::EntryInfo& entry) const {
     return base::OpenAt(store_->dir(), store::Store::PathOf(entry.kind, entry.key),

@@ -12,8 +12,8 @@
 namespace rundlet::rootfs {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 template <typename Function>
 std::string Refusal(Function&& function) {

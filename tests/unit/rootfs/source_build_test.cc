@@ -16,7 +16,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-std::string WhyRefused(const std::string& table) {
+std::string WhyNoBuildSystem(const std::string& table) {
   try {
     ReadBuildSystem(R"({"data": {"build-system": )" + table + "}}");
   } catch (const base::Error& error) {
@@ -45,18 +45,18 @@ TEST(BuildSystems, AreReadOrStoodInFor) {
 }
 
 TEST(BuildSystems, AreRefused) {
-  EXPECT_THAT(WhyRefused("[]"), HasSubstr("it is no table"));
-  EXPECT_THAT(WhyRefused(R"({"requires": "a"})"), HasSubstr("`requires` is no list"));
-  EXPECT_THAT(WhyRefused(R"({"requires": [1]})"), HasSubstr("holds what is no text"));
-  EXPECT_THAT(WhyRefused(R"({"backend-path": {}})"), HasSubstr("`backend-path` is no list"));
-  EXPECT_THAT(WhyRefused(R"({"build-backend": 1})"), HasSubstr("is no text"));
+  EXPECT_THAT(WhyNoBuildSystem("[]"), HasSubstr("it is no table"));
+  EXPECT_THAT(WhyNoBuildSystem(R"({"requires": "a"})"), HasSubstr("`requires` is no list"));
+  EXPECT_THAT(WhyNoBuildSystem(R"({"requires": [1]})"), HasSubstr("holds what is no text"));
+  EXPECT_THAT(WhyNoBuildSystem(R"({"backend-path": {}})"), HasSubstr("`backend-path` is no list"));
+  EXPECT_THAT(WhyNoBuildSystem(R"({"build-backend": 1})"), HasSubstr("is no text"));
   for (const char* backend : {"a b", "a;b", "a/b", "__import__('os')"}) {
-    EXPECT_THAT(WhyRefused(fmt::format(R"({{"build-backend": "{}"}})", backend)),
+    EXPECT_THAT(WhyNoBuildSystem(fmt::format(R"({{"build-backend": "{}"}})", backend)),
                 HasSubstr("not the name of a Python object"));
   }
   std::string many = R"({"requires": ["a")";
   for (int i = 0; i < 200; ++i) many += R"(, "a")";
-  EXPECT_THAT(WhyRefused(many + "]}"), HasSubstr("too long"));
+  EXPECT_THAT(WhyNoBuildSystem(many + "]}"), HasSubstr("too long"));
 }
 
 TEST(BuildRequirements, ComeFromIndexesOnly) {

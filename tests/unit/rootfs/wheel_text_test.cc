@@ -17,7 +17,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 template <typename Function>
-std::string WhyRefused(Function&& function) {
+std::string EndsOfRefusal(Function&& function) {
   try {
     function();
   } catch (const base::Error& error) {
@@ -100,7 +100,7 @@ TEST(WheelRecord, TakesWhatBuildToolsWrite) {
 }
 
 TEST(WheelRecord, RefusesTheRestAndNamesTheLine) {
-  const auto why = [](const char* text) { return WhyRefused([&] { ParseRecord(text); }); };
+  const auto why = [](const char* text) { return EndsOfRefusal([&] { ParseRecord(text); }); };
   EXPECT_EQ(why("a,,\nb,\n"), "reading line 2 of RECORD: there are fewer than three fields");
   EXPECT_THAT(why("a,,,\n"), HasSubstr("more than three fields"));
   EXPECT_THAT(why("a\"b,,\n"), HasSubstr("stray quote"));
@@ -151,7 +151,7 @@ TEST(WheelEntryPoints, IndentedListsAreLists) {
 
 TEST(WheelEntryPoints, RefusesWhatCouldNotBeAScript) {
   const auto why = [](const std::string& line) {
-    return WhyRefused([&] { ParseEntryPoints("[console_scripts]\n" + line + "\n"); });
+    return EndsOfRefusal([&] { ParseEntryPoints("[console_scripts]\n" + line + "\n"); });
   };
   EXPECT_THAT(why("../a = p:f"), HasSubstr("cannot be the name of a script"));
   EXPECT_THAT(why("a/b = p:f"), HasSubstr("cannot be the name of a script"));
