@@ -149,6 +149,45 @@ TEST_F(EntrySetTest, UseIsNotedAsByFind) {
   EXPECT_GE(base::StatAt(store_->dir(), Record(1))->st_mtim.tv_sec, before);
 }
 
+// As engines do, while others prune: whoever holds the set, or else the leases, has whole entries.
+TEST_F(EntrySetTest, UsersAndRemoversAtOnce) {
+  constexpr int kUses = 100;
+  base::Pipe uses = base::MakePipe();
+  const auto use = [&]() -> int {
+    const auto store = Store::Open(state_);
+    const auto whole = [&] {
+      return HasWholeTree(*store, Kind::kPackage, Key(1)) &&
+             HasWholeTree(*store, Kind::kPackage, Key(2));
+    };
+    for (int used_sets = 0; used_sets < kUses;) {
+      if (const auto used = store->UseSet(kSet)) {
+        ++used_sets;
+        base::WriteFd(uses.write.get(), ".", "a pipe");  // now somebody tries to remove them
+        if (!whole()) return 1;
+        continue;
+      }
+      std::vector<Lease> leases;
+      for (const int n : {1, 2}) leases.push_back(store->Use(Kind::kPackage, Key(n)));
+      for (const int n : {1, 2}) {
+        const Lease make = store->Make(Kind::kPackage, Key(n), nullptr);
+        if (!store->Find(Kind::kPackage, Key(n))) Add(*store, Kind::kPackage, Key(n));
+      }
+      if (!whole()) return 2;
+      store->KeepSet(kSet, {{{Kind::kPackage, Key(1)}, {Kind::kPackage, Key(2)}}, "meta"});
+    }
+    return 0;
+  };
+  const pid_t users[] = {InChild(use), InChild(use)};
+  uses.write.reset();
+  int removed = 0;
+  for (char byte; read(uses.read.get(), &byte, 1) == 1;) {
+    for (const int n : {1, 2})
+      removed += store_->Remove(Kind::kPackage, Key(n)) == Removal::kRemoved ? 1 : 0;
+  }
+  for (const pid_t user : users) EXPECT_EQ(StatusOf(user), 0);
+  EXPECT_GT(removed, 0);
+}
+
 TEST_F(EntrySetTest, SweepingLeasesLeavesSetsInUse) {
   Keep("meta");
   std::optional<UsedSet> used = store_->UseSet(kSet);
