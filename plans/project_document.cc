@@ -88,10 +88,10 @@ class ProjectReader {
         toml_.Report(path, "an image's name is letters, digits, `.`, `_` and `-`, at most 128");
         continue;
       }
-      const std::string reference = toml_.Text(images, path, kMaxReference).value_or("");
+      const std::string hint = "write a name that `rundlet image ls` lists";
+      const std::string reference = toml_.Text(images, path, kMaxReference, hint).value_or("");
       if (reference.find(' ') != std::string::npos || reference.starts_with('-')) {
-        toml_.Report(path, fmt::format("`{}` is not an image's reference", reference),
-                     "write a name that `rundlet image ls` lists");
+        toml_.Report(path, fmt::format("`{}` is not an image's reference", reference), hint);
       }
       read_.config.images.emplace(*name, reference);
     }

@@ -18,4 +18,10 @@ Pipeline ReadPipeline(std::string_view reader_json, std::string_view project_jso
   return pipeline;
 }
 
+void CheckProject(std::string_view project_json) {
+  std::vector<Problem> problems;
+  ReadProjectDocument(project_json, problems);
+  if (!problems.empty()) throw InvalidPipeline(std::move(problems));
+}
+
 }  // namespace rundlet::plans

@@ -16,4 +16,7 @@ namespace rundlet::plans {
 // the agreed shape (an image whose Python lies makes one) is a base::Error of Fault::kInvalid.
 Pipeline ReadPipeline(std::string_view reader_json, std::string_view project_json);
 
+// The same of rundlet.toml alone, for whoever needs something of it before there is a reader.
+void CheckProject(std::string_view project_json);
+
 }  // namespace rundlet::plans

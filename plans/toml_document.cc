@@ -78,17 +78,17 @@ const json* TomlDocument::Table(const json& parent, const TomlPath& path) {
   return &*found;
 }
 
-std::optional<std::string> TomlDocument::Text(const json& table, const TomlPath& path,
-                                              size_t limit) {
+std::optional<std::string> TomlDocument::Text(const json& table, const TomlPath& path, size_t limit,
+                                              const std::string& hint) {
   const auto found = table.find(path.back());
   if (found == table.end()) return std::nullopt;
   const auto* const text = found->get_ptr<const std::string*>();
   if (text == nullptr) {
-    Report(path, "it is not text");
+    Report(path, "it is not text", hint);
   } else if (text->empty() || text->size() > limit) {
-    Report(path, fmt::format("it is not between 1 and {} bytes long", limit));
+    Report(path, fmt::format("it is not between 1 and {} bytes long", limit), hint);
   } else if (OneLine(*text) != *text) {
-    Report(path, "it is not text of one line");
+    Report(path, "it is not text of one line", hint);
   } else {
     return *text;
   }

@@ -34,8 +34,9 @@ class TomlDocument {
   // The member of `parent` at the end of `path`, when it is there and is a table.
   const nlohmann::json* Table(const nlohmann::json& parent, const TomlPath& path);
   // The member of `table` at the end of `path`, when it is there and is text of one line and 1 to
-  // `limit` bytes.
-  std::optional<std::string> Text(const nlohmann::json& table, const TomlPath& path, size_t limit);
+  // `limit` bytes. Anything else there is reported, with the hint.
+  std::optional<std::string> Text(const nlohmann::json& table, const TomlPath& path, size_t limit,
+                                  const std::string& hint = {});
 
  private:
   std::string file_;

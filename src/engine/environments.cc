@@ -13,6 +13,7 @@
 #include "engine/environment_check.h"
 #include "engine/image_sandbox.h"
 #include "engine/jobs.h"
+#include "engine/kept_environment.h"
 #include "engine/wanted_limits.h"
 #include "engine/wheel_fetcher.h"
 #include "rootfs/bytecode.h"
@@ -127,6 +128,13 @@ ReadyEnvironment Stack(Engine& engine, const rootfs::Image& image, const rootfs:
   return ready;
 }
 
+// Whether no package lies in it without its bytecode: that may come later.
+bool IsCompiled(const rootfs::Environment& environment) {
+  const std::string packages = fmt::format("{}/", store::FolderOf(Kind::kPackage));
+  return std::none_of(environment.lowers.begin(), environment.lowers.end(),
+                      [&](const std::string& lower) { return lower.starts_with(packages); });
+}
+
 }  // namespace
 
 bool IsFetched(Engine& engine, const Distribution& distribution) {
@@ -151,16 +159,24 @@ void InstallOne(Engine& engine, const rootfs::Image& image, const Distribution& 
 
 ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image,
                                     const rootfs::Lock& lock, const base::CancelToken* cancel) {
+  const KeptEnvironment kept(engine, image, lock);
+  if (auto ready = kept.Find()) return *std::move(ready);
   ReadyEnvironment ready = Stack(engine, image, lock);
-  if (lock.distributions.size() <= rootfs::kMostStacked) return ready;
-  store::Store& store = engine.store();
-  ready.leases.push_back(store.Use(Kind::kEnvironment, rootfs::FlatKey(ready.environment)));
-  ready.environment = rootfs::Flatten(store, ready.environment, cancel);
+  const bool compiled = IsCompiled(ready.environment);
+  std::optional<std::string> flat;
+  if (lock.distributions.size() > rootfs::kMostStacked) {
+    store::Store& store = engine.store();
+    flat = rootfs::FlatKey(ready.environment);
+    ready.leases.push_back(store.Use(Kind::kEnvironment, *flat));
+    ready.environment = rootfs::Flatten(store, ready.environment, cancel);
+  }
+  if (compiled) kept.Keep(ready, flat);
   return ready;
 }
 
 std::vector<std::string> KnownWarnings(Engine& engine, const rootfs::Image& image,
                                        const rootfs::Lock& lock) {
+  if (const auto ready = KeptEnvironment(engine, image, lock).Find()) return ready->warnings;
   const bool installed = std::all_of(
       lock.distributions.begin(), lock.distributions.end(),
       [&](const Distribution& one) { return IsInstalled(engine, one, image.interpreter); });
@@ -171,6 +187,7 @@ std::vector<std::string> KnownWarnings(Engine& engine, const rootfs::Image& imag
 ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
                                    const rootfs::Lock& lock, EventBus& events,
                                    const base::CancelToken* cancel) {
+  if (auto ready = KeptEnvironment(engine, image, lock).Find()) return *std::move(ready);
   WheelFetcher fetcher(engine, events, cancel);
   std::vector<Job> jobs;
   for (const Distribution& distribution : lock.distributions) {

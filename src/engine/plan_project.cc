@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -14,6 +15,7 @@
 #include "base/text.h"
 #include "engine/environments.h"
 #include "engine/jobs.h"
+#include "engine/kept_environment.h"
 #include "engine/project_locks.h"
 #include "engine/read_project.h"
 #include "engine/requirements.h"
@@ -165,21 +167,23 @@ std::string PartsPath(const std::string& project, const plans::StepName& step) {
 std::string HeldPath(const base::Digest& fingerprint) { return "cache/held/" + fingerprint.hex(); }
 
 void AddPackageFacts(Engine& engine, const PlannedProject& planned, plans::Facts& facts) {
-  const auto add = [&](const rootfs::Lock& lock, const rootfs::Interpreter& interpreter) {
+  const auto add = [&](const rootfs::Lock& lock, const rootfs::Image& image) {
+    const rootfs::Interpreter& interpreter = image.interpreter;
+    std::optional<bool> kept;  // the environment is there as a whole
     for (const rootfs::Distribution& distribution : lock.distributions) {
       if (facts.installed.contains({distribution.sha256, interpreter.identity})) continue;
-      if (IsInstalled(engine, distribution, interpreter)) {
+      if (!kept) kept = KeptEnvironment(engine, image, lock).Find().has_value();
+      if (*kept || IsInstalled(engine, distribution, interpreter)) {
         facts.installed.insert({distribution.sha256, interpreter.identity});
       } else if (IsFetched(engine, distribution)) {
         facts.fetched.insert(distribution.sha256);
       }
     }
   };
-  for (const auto& [image, lock] : planned.engine_locks)
-    add(lock, planned.images.at(image).interpreter);
+  for (const auto& [image, lock] : planned.engine_locks) add(lock, planned.images.at(image));
   for (const plans::Step* step : AllSteps(planned.pipeline)) {
     const auto lock = planned.locks.find(step->name);
-    if (lock != planned.locks.end()) add(lock->second, planned.images.at(step->image).interpreter);
+    if (lock != planned.locks.end()) add(lock->second, planned.images.at(step->image));
   }
 }
 

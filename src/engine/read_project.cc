@@ -44,6 +44,7 @@ std::string ReaderImage(const std::string& toml) {
   const json data = document.is_object() ? document.value("data", json::object()) : json::object();
   const auto images = data.find("images");
   if (images == data.end() || !images->is_object() || images->empty()) {
+    plans::CheckProject(toml);
     throw plans::InvalidPipeline(
         {{.file = "rundlet.toml",
           .message = "the project names no image",
@@ -59,7 +60,10 @@ std::string ReaderImage(const std::string& toml) {
     }
   }
   const auto chosen = images->contains(wanted) ? images->find(wanted) : images->begin();
-  return chosen->is_string() ? chosen->get<std::string>() : std::string();
+  // No name of an image at all: nothing can be found wrong with it later.
+  if (!chosen->is_string() || chosen->get_ref<const std::string&>().empty())
+    plans::CheckProject(toml);
+  return chosen->get<std::string>();
 }
 
 json Request(const Project& project) {

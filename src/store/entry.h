@@ -9,6 +9,9 @@
 
 namespace rundlet::store {
 
+// Beside an entry's record (record.h): what it holds.
+constexpr char kTree[] = "tree";
+
 enum class Kind { kLayer, kPackage, kLower, kWheel, kTool, kSkeleton, kEnvironment, kBlob };
 
 // "layers", "packages", ...: the folder of the state directory that holds the kind.

@@ -57,6 +57,14 @@ Lease Lease::ToUse(int state, const std::string& path) {
   }
 }
 
+std::optional<Lease> Lease::ToUseKept(int state, const std::string& path) {
+  std::optional<base::UniqueFd> fd = base::TryOpenAt(state, path, O_RDWR);
+  if (!fd) return std::nullopt;
+  Lock(fd->get(), LockMode::kShared, kUseByte);
+  if (!IsStillThere(fd->get())) return std::nullopt;
+  return Lease(*std::move(fd));
+}
+
 Lease Lease::ToMake(int state, const std::string& path, const base::CancelToken* cancel,
                     const WaitCallback& on_wait) {
   std::optional<MakerProgress> told;

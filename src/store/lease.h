@@ -40,10 +40,13 @@ class Lease {
 
  private:
   friend class Store;
+  friend class EntrySets;
 
   // `path` is that of the lease file, relative to `state`, the state directory. The file is created
   // when absent.
   static Lease ToUse(int state, const std::string& path);
+  // Nullopt when there is no such file.
+  static std::optional<Lease> ToUseKept(int state, const std::string& path);
   static Lease ToMake(int state, const std::string& path, const base::CancelToken* cancel,
                       const WaitCallback& on_wait);
   // Nullopt when anybody else uses or makes the entry.

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@ namespace rundlet::store {
 
 constexpr char kRecordFile[] = "entry.json";
 constexpr size_t kRecordLimit = size_t{16} << 20;  // bytes; mostly `meta`
+constexpr int64_t kLastUseGranularity = 3600;      // seconds
 
 // Throws Error (kInvalid) for texts that are not UTF-8, or too long.
 std::string EncodeRecord(const EntryInfo& info);

@@ -21,9 +21,6 @@
 namespace rundlet::store {
 namespace {
 
-constexpr char kTree[] = "tree";
-constexpr int64_t kLastUseGranularity = 3600;  // seconds
-
 std::string LeasePath(Kind kind, std::string_view key) {
   std::string path = "leases/" + EntryDir(kind, key);
   path[path.rfind('/')] = '-';
@@ -204,7 +201,9 @@ Removal Store::Remove(Kind kind, std::string_view key, const std::function<bool(
   const std::string lease_path = LeasePath(kind, key);
   const std::string entry_dir = EntryDir(kind, key);
   std::optional<Lease> lease = Lease::ToRemove(dir(), lease_path);
-  if (!lease && base::Holds(base::Wall::kLeases)) return Removal::kInUse;
+  // Nobody can put the entry into a set now: that takes its lease.
+  const bool in_use = !lease || EntrySets(dir()).AreUsing(kind, key);
+  if (in_use && base::Holds(base::Wall::kLeases)) return Removal::kInUse;
   if (wanted && wanted()) return Removal::kWanted;
   const bool is_there = base::ExistsAt(dir(), entry_dir);
   std::optional<Staging> removed;
@@ -221,7 +220,18 @@ Removal Store::Remove(Kind kind, std::string_view key, const std::function<bool(
   return is_there ? Removal::kRemoved : Removal::kAbsent;
 }
 
+std::optional<UsedSet> Store::UseSet(const base::Digest& key) { return EntrySets(dir()).Use(key); }
+
+void Store::KeepSet(const base::Digest& key, const EntrySet& set) {
+  try {
+    EntrySets(dir()).Keep(key, set);
+  } catch (const base::Error&) {
+    // A full disk: then the next start takes its time as well.
+  }
+}
+
 void Store::SweepLeases() {
+  EntrySets(dir()).Sweep();
   for (const base::DirEntry& file : base::ListDir(dir(), "leases")) {
     const size_t dash = file.name.rfind('-');
     if (dash == file.name.npos) continue;

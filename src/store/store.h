@@ -7,7 +7,8 @@
 //                 says what it is
 //   catalog.db    sqlite: an index of the entries, rebuilt from the records when it is lost
 //   staging/      half-made entries, each under a lock; swept when their maker is dead
-//   leases/       lock files (open-file-description locks: the kernel drops a dead holder's)
+//   leases/       lock files (open-file-description locks: the kernel drops a dead holder's), and
+//                 sets of entries that are used together
 //   locks/ images/ runs/ tables/ cache/
 //                 owned by the engine's modules
 //
@@ -39,6 +40,7 @@
 
 #include "base/cancel.h"
 #include "store/entry.h"
+#include "store/entry_set.h"
 #include "store/lease.h"
 #include "store/manifest.h"
 #include "store/normalise.h"
@@ -81,6 +83,13 @@ class Store {
   Lease Make(Kind kind, std::string_view key, const base::CancelToken* cancel,
              const WaitCallback& on_wait = {});
 
+  // Many entries at once: as Use and Find of each, for a few system calls an entry. Nullopt when
+  // the set is not kept or not all of it is as it was: then they are to be used one by one.
+  std::optional<UsedSet> UseSet(const base::Digest& key);
+  // The caller has found the entries and holds their leases. A set that cannot be written is not
+  // kept.
+  void KeepSet(const base::Digest& key, const EntrySet& set);
+
   Staging NewStaging();
   // Makes staging's tree the entry; anything beside the tree is dropped. An entry of the same key
   // that is there already wins; the new one is dropped. The caller holds the entry's make lease. On
@@ -94,7 +103,8 @@ class Store {
   // that is gone by then can be seen.
   [[nodiscard]] Removal Remove(Kind kind, std::string_view key,
                                const std::function<bool()>& wanted = {});
-  // Forgets lease files of entries that are not there and that nobody uses or makes.
+  // Forgets lease files of entries that are not there and that nobody uses or makes, and sets that
+  // nobody uses.
   void SweepLeases();
 
   // "packages/<key>/tree": where an entry's files are, relative to the state directory.

@@ -82,6 +82,20 @@ FAULTS: dict[str, tuple[Mapping[str, str], str]] = {
         "caused by: there is no image of that name; there are: python-3.11, python-3.13\n"
         "hint: add it with `rundlet image import`\n",
     ),
+    "an image that is no text": (
+        {"rundlet.toml": SETTINGS.replace('"python-3.11"', "311")},
+        'error: rundlet.toml:10: reading `images."3.11"`\ncaused by: it is not text\n'
+        "hint: write a name that `rundlet image ls` lists\n",
+    ),
+    "an image without a name": (
+        {"rundlet.toml": SETTINGS.replace('"python-3.11"', '""')},
+        'error: rundlet.toml:10: reading `images."3.11"`\ncaused by: it is not between 1 and 512 bytes long\n'
+        "hint: write a name that `rundlet image ls` lists\n",
+    ),
+    "images that are no table": (
+        {"rundlet.toml": "images = 3\n"},
+        "error: rundlet.toml:1: reading `images`\ncaused by: it is not a table\nhint: write it as [images]\n",
+    ),
     "a version without an image": (
         {"rundlet.toml": SETTINGS.replace('"3.11" =', '"3.12" =')},
         NO_IMAGE.format(place="pipeline.py:7", who="model `numbers`")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -198,6 +199,68 @@ def test_prune_keeps_what_runs(own: Rundlet, index: PackageIndex) -> None:
         assert [row["name"] for row in own.json("package", "ls")] == ["in-use"]
     make_old(own, 100, {"in-use"})
     assert ("in-use", "packages") in removed(own.json("package", "prune", "--unused-for", "1d"))
+
+
+def offer_many(index: PackageIndex, name: str, parts: int) -> None:
+    """A package that requires that many others."""
+    wanted = [f"{name}-{number}" for number in range(parts)]
+    for part in wanted:
+        index.add(module(part))
+    index.add(Wheel(name, files={f"{name}.py": ""}, requires=wanted))
+
+
+def test_a_later_start_keeps_what_it_uses(own: Rundlet, index: PackageIndex) -> None:
+    """It has one lease for all its packages: pruning anything else meanwhile must not end that."""
+    for name in ("in-use", "other"):
+        index.add(module(name))
+        use(own, name)
+    with running(own, "in-use") as process:
+        make_old(own, 100, {"in-use", "other"})
+        for _ in range(2):
+            document = own.json("package", "prune", "--unused-for", "1d")
+            assert ("in-use", "packages") not in removed(document)
+            assert [row["name"] for row in own.json("package", "ls")] == ["in-use"]
+            own.ok("gc")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(60)
+        process.returncode = 0
+    assert ("in-use", "packages") in removed(own.json("package", "prune", "--unused-for", "1d"))
+    use(own, "in-use")
+    verified(own)
+
+
+def test_a_later_start_finds_what_is_damaged_or_missing(own: Rundlet, index: PackageIndex) -> None:
+    offer_many(index, "many", 3)
+    run = ("exec", *IMAGE, "--with", "many", "--", "python3", "-c", "import many_0, many_1, many_2; print('all')")
+    own.ok(*run)
+    own.ok(*run)
+    for folder in ("lowers", "packages"):
+        for damage in ("tree", "entry.json", "record", ""):
+            entry = next((own.state / folder).glob("*/tree/lib/python3.11/site-packages/many_1.py")).parents[4]
+            if damage == "record":
+                (entry / "entry.json").write_text("{}")
+            else:
+                subprocess.run(["rm", "-rf", str(entry / damage)], check=True)
+            assert own.ok(*run).out == "all\n"
+            assert (entry / "entry.json").stat().st_size > 2, damage
+            verified(own)
+
+
+def test_a_later_start_costs_little_a_package(own: Rundlet, index: PackageIndex) -> None:
+    """No read, no lease and no open file for each of them."""
+    few, many = 2, 60
+    costs = {}
+    for size in (few, many):
+        name = f"warm-{size}"
+        offer_many(index, name, size)
+        use(own, name)
+        use(own, name)
+        with running(own, name) as process:
+            reads = Path(f"/proc/{process.pid}/io").read_text().split("syscr: ")[1].split()[0]
+            costs[size] = int(reads), len(os.listdir(f"/proc/{process.pid}/fd"))
+    assert costs[many][1] == costs[few][1]
+    # The lock and the list of entries are longer.
+    assert costs[many][0] - costs[few][0] < (many - few) / 4
 
 
 def due(driver: Rundlet, days: float = 2) -> None:

@@ -45,6 +45,11 @@ int renameat(int from, const char* old_path, int to, const char* new_path) noexc
              ? -1
              : static_cast<int>(syscall(SYS_renameat2, from, old_path, to, new_path, 0));
 }
+int linkat(int from, const char* old_path, int to, const char* new_path, int flags) noexcept {
+  return Strikes("linkat")
+             ? -1
+             : static_cast<int>(syscall(SYS_linkat, from, old_path, to, new_path, flags));
+}
 int unlinkat(int dir, const char* path, int flags) noexcept {
   return Strikes("unlinkat") ? -1 : static_cast<int>(syscall(SYS_unlinkat, dir, path, flags));
 }
@@ -68,6 +73,8 @@ namespace {
 using testing::IsEmpty;
 
 constexpr int kMostCalls = 400;
+const base::Digest kBoth = base::Digest::Of("both entries");
+constexpr char kMeta[] = "made from both";
 
 class FaultTest : public StoreFixture {
  protected:
@@ -89,6 +96,12 @@ class FaultTest : public StoreFixture {
       EXPECT_TRUE(HasWholeTree(*store, Kind::kPackage, entry.name)) << entry.name;
       in_folder.push_back(entry.name);
     }
+    if (const auto set = store->UseSet(kBoth)) {
+      EXPECT_EQ(set->meta, kMeta);
+      EXPECT_EQ(in_folder.size(), 2U);
+    }
+    store->SweepLeases();
+    EXPECT_FALSE(store->UseSet(kBoth));
     EXPECT_EQ(Keys(store->List(Kind::kPackage)), in_folder);
     EXPECT_EQ(Keys(Catalog(store->dir()).List(Kind::kPackage)), in_folder);
   }
@@ -99,7 +112,8 @@ class FaultTest : public StoreFixture {
     return keys;
   }
 
-  // All that changes a store: creation, a batch, a removal.
+  // All that changes a store: creation, a batch, a set (once anew, once in the place of another), a
+  // removal.
   void Work() {
     const auto store = Store::Open(state_);
     std::vector<NewEntry> batch;
@@ -108,6 +122,8 @@ class FaultTest : public StoreFixture {
       FillTree(batch.back().staging.tree(), Key(n));
     }
     store->CommitAll(std::move(batch));
+    for (int i = 0; i < 2; ++i)
+      store->KeepSet(kBoth, {{{Kind::kPackage, Key(0)}, {Kind::kPackage, Key(1)}}, kMeta});
     (void)store->Remove(Kind::kPackage, Key(0));
   }
 
