@@ -13,6 +13,7 @@ namespace rundlet::base {
 enum class Wall : uint32_t {
   // The engine's, around a step and what rundlet itself starts of an image
   kNoLinks,        // what a user names to be mounted is no link, and not behind one
+  kStreams,        // a command's standard streams are no directories
   kVariables,      // environment variables are built from nothing
   kOutDirectory,   // where a step writes its result is small
   kResultSize,     // the result is, too

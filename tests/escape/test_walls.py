@@ -170,6 +170,32 @@ def test_the_hosts_variables(weak: Weak, shared_state: Rundlet) -> None:
     Attack(weak, shared_state, tried).is_held_by("variables")
 
 
+# A directory of the host leads to its parents.
+CLIMB = "cd -P /proc/self/fd/{fd}; cd -P ..; cat outside"
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_a_stream_that_leads_out(weak: Weak, shared_state: Rundlet, tmp_path: Path, stream: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "outside").write_text("outside\n")
+    tmp_path.chmod(0o711)
+    number = ("stdin", "stdout", "stderr").index(stream)
+    told = "stderr" if stream == "stdout" else "stdout"
+    script = f"exec 3>&{2 if stream == 'stdout' else 1}; " + CLIMB.format(fd=number) + " >&3"
+
+    def tried(driver: Rundlet) -> bool:
+        folder = os.open(tmp_path / "folder", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            streams = {"stdin": subprocess.DEVNULL, told: subprocess.PIPE, stream: folder}
+            command = driver.command("exec", *IMAGE, "--", "sh", "-c", script)
+            done = subprocess.run(command, **streams, env=driver.environment, text=True, timeout=60, check=False)
+        finally:
+            os.close(folder)
+        return "outside\n" in (done.stdout or "") + (done.stderr or "")
+
+    Attack(weak, shared_state, tried).is_held_by("streams")
+
+
 def test_a_source_behind_a_link(weak: Weak, shared_state: Rundlet, tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/marker").write_text("outside\n")

@@ -16,6 +16,8 @@ std::string_view NameOf(Wall wall) {
   switch (wall) {
     case Wall::kNoLinks:
       return "no links";
+    case Wall::kStreams:
+      return "streams";
     case Wall::kVariables:
       return "variables";
     case Wall::kOutDirectory:
