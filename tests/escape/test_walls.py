@@ -29,11 +29,15 @@ from functional.conftest import ROOT, import_image
 from functional.test_credentials import CREDENTIALS, SPY, netrc, use
 from functional.test_credentials import HOST as CLOSED
 from functional.test_doctored_image import doctored, file_of
+from functional.test_git_requirements import HOST as GIT
+from functional.test_git_requirements import OTHER as OTHER_GIT
 from functional.test_network import HOST, HOSTS, Served
 from functional.test_package_mirror import run as ask_mirror
+from functional.test_source_builds import own_build
 
 from support.archives import END, header
 from support.certificates import make_certificates
+from support.git_server import GitServer, Repository
 from support.hosts import with_hosts
 from support.images import directory, file
 from support.index import PackageIndex
@@ -279,6 +283,33 @@ def test_more_than_a_network_gives(
         return through in Served(named, tls_index).try_(f"print({program_text})")
 
     Attack(weak, shared_state, tried).is_held_by(wall)
+
+
+def test_a_git_server_that_leads_elsewhere(weak: Weak, warm: Rundlet, tmp_path: Path) -> None:
+    """To a host that the requirement does not name, and that has the commit."""
+    names = {GIT: ["127.0.0.1"], OTHER_GIT: ["127.0.0.1"]}
+    certificates = make_certificates(tmp_path, *names)
+    settings = {"RUNDLET_CA_BUNDLE": str(certificates.authority), "RUNDLET_PRIVATE_HOSTS": ",".join(names)}
+    folder = tmp_path / "repositories"
+    folder.mkdir()
+    repository = Repository(folder / "pkg.git")
+
+    def tried(driver: Rundlet) -> bool:
+        binary = with_hosts(driver.binary, tmp_path, names)
+        named = Rundlet(driver.state, environment={**driver.environment, **settings}, binary=binary)
+        commit = repository.commit(own_build("from-git", f"return {next(numbers)}"))
+        with (
+            GitServer(folder, certificates.server(), GIT) as server,
+            GitServer(folder, certificates.server(), OTHER_GIT) as other,
+        ):
+            server.elsewhere = other.url("").rstrip("/")
+            requirement = f"from-git @ git+{server.url('pkg.git')}@{commit}"
+            done = named("exec", *IMAGE, "--build", "from-git", "--with", requirement, "--", "true")
+        assert (done.code == 0) == bool(other.requests), str(done)
+        assert done.code == 0 or "response 403" in done.err, str(done)
+        return done.code == 0
+
+    Attack(weak, warm, tried).is_held_by("allowed hosts")
 
 
 def test_other_bytes_of_the_mirror(weak: Weak, warm: Rundlet, index: PackageIndex) -> None:
