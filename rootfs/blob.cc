@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/fs.h"
+#include "base/walls.h"
 
 namespace rundlet::rootfs {
 namespace {
@@ -52,7 +53,7 @@ void CopyBlob(const FileRange& from, const base::Digest& digest, const BlobSink&
     done += bytes.size();
   }
   const base::Digest found = hash.Finish();
-  if (found == digest) return;
+  if (found == digest || !base::Holds(base::Wall::kKeptBytes)) return;
   throw base::Error(base::Fault::kInvalid, fmt::format("reading blob `sha256:{}`", digest.hex()))
       .Because(fmt::format("it was altered: its digest is `sha256:{}`", found.hex()));
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "rootfs/wheel_name.h"
 
 namespace rundlet::rootfs {
@@ -187,7 +188,7 @@ std::string CanonicalVersion(std::string_view version) {
 }
 
 std::string Distribution::WheelKey() const {
-  if (!realm.has_value()) return sha256.hex();
+  if (!realm.has_value() || !base::Holds(base::Wall::kRealms)) return sha256.hex();
   base::Sha256 hash;
   hash.AddField("wheel of a realm");
   hash.AddField(sha256.hex());

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/fs.h"
+#include "base/walls.h"
 #include "rootfs/blob_download.h"
 #include "rootfs/image.h"
 #include "rootfs/image_blobs.h"
@@ -72,7 +73,7 @@ class ImagePull {
         manifest_ = *manifest;
         return;
       }
-      if (level == kIndexLevels) {
+      if (level == kIndexLevels && base::Holds(base::Wall::kIndexLevels)) {
         throw RefusePull(fmt::format("its indexes are nested deeper than {}", kIndexLevels));
       }
       const Descriptor chosen = ChooseForPlatform(std::get<Index>(contents), platform);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/walls.h"
 #include "rootfs/distribution.h"
 #include "rootfs/index_access.h"
 #include "runtime/sandbox_spec.h"
@@ -80,7 +81,8 @@ std::optional<GateTarget> ReadGatePath(std::string_view path, const base::Digest
   path.remove_prefix(std::min(seal.size() + 1, path.size()));
   std::string url = UrlOf(path);
   if (!IsFetchableUrl(url)) return std::nullopt;
-  if (seal != SealOf(key, found->id, url) && seal != SealOf(key, found->id, DescribedBy(url)))
+  if (seal != SealOf(key, found->id, url) && seal != SealOf(key, found->id, DescribedBy(url)) &&
+      base::Holds(base::Wall::kSeal))
     return std::nullopt;
   return GateTarget{index, std::move(url), false};
 }

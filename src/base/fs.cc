@@ -21,13 +21,13 @@
 namespace rundlet::base {
 namespace {
 
-constexpr uint64_t kBeneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+constexpr uint64_t kOnlyBeneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 
 int OpenBeneath(int dir, const std::string& path, int flags, mode_t mode) {
   open_how how{};
   how.flags = static_cast<unsigned>(flags | O_CLOEXEC);
   how.mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0;
-  how.resolve = kBeneath;
+  how.resolve = Holds(Wall::kBeneath) ? kOnlyBeneath : 0;
   while (true) {
     const long fd = syscall(SYS_openat2, dir, path.c_str(), &how, sizeof how);
     // EAGAIN: a rename raced with the resolution; the kernel asks to try again.
@@ -54,8 +54,6 @@ constexpr int kDeepest = 64;
 
 class TreeRemoval {
  public:
-  explicit TreeRemoval(dev_t device) : device_(device) {}
-
   void Remove(int parent, const std::string& name) {
     if (Unlink(parent, name)) return;
     const UniqueFd top = Open(parent, name);
@@ -75,14 +73,18 @@ class TreeRemoval {
     return false;
   }
 
-  UniqueFd Open(int parent, const std::string& name) const {
-    UniqueFd dir(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  // Also what is mounted from the same file system is not removed.
+  static UniqueFd Open(int parent, const std::string& name) {
+    open_how how{};
+    how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    how.resolve = Holds(Wall::kMounts) ? RESOLVE_NO_XDEV : 0;
+    UniqueFd dir(static_cast<int>(syscall(SYS_openat2, parent, name.c_str(), &how, sizeof how)));
+    if (!dir.valid() && errno == EXDEV) {
+      throw Error(Fault::kHost, "removing a tree")
+          .Because(fmt::format("something is mounted inside it, at `{}`", Printable(name)));
+    }
     struct stat info;
     if (!dir.valid() || fstat(dir.get(), &info) < 0) ThrowErrno("removing `{}`", name);
-    if (info.st_dev != device_) {
-      throw Error(Fault::kHost, "removing a tree")
-          .Because("another file system is mounted inside it");
-    }
     if ((info.st_mode & 0700) != 0700) fchmod(dir.get(), 0700);
     return dir;
   }
@@ -113,7 +115,6 @@ class TreeRemoval {
     if (!moved_) ThrowErrno("removing directory `{}`", name);
   }
 
-  const dev_t device_;
   int top_ = -1;
   bool moved_ = false;
   uint64_t next_ = 0;
@@ -260,11 +261,8 @@ std::vector<DirEntry> ListDir(int dir, const std::string& path) {
 }
 
 void RemoveTree(int dir, const std::string& name) {
-  struct stat info;
-  if (fstat(dir, &info) < 0) ThrowErrno("removing `{}`", name);
-  const std::string parent_path = ParentOf(name);
-  const UniqueFd parent = OpenAt(dir, parent_path, O_RDONLY | O_DIRECTORY);
-  TreeRemoval(info.st_dev).Remove(parent.get(), BaseOf(name));
+  const UniqueFd parent = OpenAt(dir, ParentOf(name), O_RDONLY | O_DIRECTORY);
+  TreeRemoval().Remove(parent.get(), BaseOf(name));
 }
 
 UniqueFd MemoryFile(const std::string& name, std::string_view bytes) {

@@ -1,19 +1,39 @@
 #include "engine/exec.h"
 
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
+#include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "base/process.h"
+#include "base/text.h"
+#include "base/walls.h"
 #include "engine/sandbox_network.h"
 
 namespace rundlet::engine {
 namespace {
 
 constexpr int kTimedOutCode = 124;  // as timeout(1)
+
+// The caller's streams are the command's. A directory would lead it to that one's parents: the
+// host's.
+void RequireNoDirectories(const std::string& command) {
+  for (const auto& [fd, name] : {std::pair{STDIN_FILENO, "input"},
+                                 {STDOUT_FILENO, "output"},
+                                 {STDERR_FILENO, "error output"}}) {
+    struct stat info;
+    if (fstat(fd, &info) < 0 || !S_ISDIR(info.st_mode) || !base::Holds(base::Wall::kStreams))
+      continue;
+    throw base::Error(base::Fault::kInvalid, fmt::format("starting `{}`", base::Printable(command)))
+        .Because(fmt::format("its standard {} is a directory", name))
+        .Hint("`--mount` gives it one");
+  }
+}
 
 runtime::Outcome WaitForCommand(runtime::Sandbox& sandbox, CommandWatch& watch, int interrupt) {
   while (true) {
@@ -49,6 +69,7 @@ ExecOutcome OutcomeOf(const runtime::SandboxSpec& spec, const runtime::Outcome& 
 ExecOutcome Exec(Engine& engine, CommandRequest request, EventBus& events,
                  const base::CancelToken* cancel, int interrupt) {
   const int64_t requested_at = base::MonotonicNanoseconds();
+  RequireNoDirectories(request.command.front());
   Command command = PrepareCommand(engine, std::move(request), events, cancel);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(command.spec));
   if (cancel != nullptr) cancel->ThrowIfCancelled();

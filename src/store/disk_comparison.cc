@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/fs.h"
@@ -66,8 +68,11 @@ bool SameContent(const ReadChunk& one, const ReadChunk& other) {
 
 std::optional<std::string> FirstUnlikeItsDisk(int tree) {
   std::optional<std::string> found;
-  WalkTree(tree, [&found](const TreeNode& node) {
+  // A layer may have thousands of names for one large file.
+  std::set<std::pair<dev_t, ino_t>> seen;
+  WalkTree(tree, [&](const TreeNode& node) {
     if (found.has_value() || !S_ISREG(node.info.st_mode)) return;
+    if (node.info.st_nlink > 1 && !seen.emplace(node.info.st_dev, node.info.st_ino).second) return;
     const base::UniqueFd direct = OpenPastTheCache(node);
     if (!SameContent(From(node.fd), From(direct.get()))) found = node.path;
   });

@@ -25,6 +25,7 @@ GROUPS = {
     "network/": 2,
     "privileges/": 58,
     "descriptors/": 4,
+    "root/": 11,
     "read-only/": 25,
     "proc/": 80,
     "shared/": 2,

@@ -10,11 +10,11 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,16 +24,20 @@ from escape.test_forged_results import success
 from escape.test_left_behind import FLOOD
 from escape.test_left_behind import step as printing
 from escape.test_parser_bombs import PAGE
-from escape.weakened_programs import Installation, patched
+from escape.weakened_programs import FOLDER, MARK, Attack, Weak
 from functional.conftest import ROOT, import_image
-from functional.test_credentials import CREDENTIALS, netrc, use
+from functional.test_credentials import CREDENTIALS, SPY, netrc, use
 from functional.test_credentials import HOST as CLOSED
 from functional.test_doctored_image import doctored, file_of
+from functional.test_git_requirements import HOST as GIT
+from functional.test_git_requirements import OTHER as OTHER_GIT
 from functional.test_network import HOST, HOSTS, Served
 from functional.test_package_mirror import run as ask_mirror
+from functional.test_source_builds import own_build
 
 from support.archives import END, header
 from support.certificates import make_certificates
+from support.git_server import GitServer, Repository
 from support.hosts import with_hosts
 from support.images import directory, file
 from support.index import PackageIndex
@@ -42,8 +46,6 @@ from support.pipelines import write
 from support.rundlet import Rundlet, build_directory, program
 from support.wheels import Wheel, module
 
-FOLDER = build_directory() / "tests/escape/weakened"
-MARK = b"rundlet without walls:"
 IMAGE = ("--image", "python-3.11")
 MIB = 1 << 20
 SANITIZED = 99  # the exit code of a program that died with sanitizers in it (scripts/test)
@@ -51,45 +53,9 @@ SANITIZED = 99  # the exit code of a program that died with sanitizers in it (sc
 numbers = itertools.count()
 
 
-class Weak:
-    """Copies of the programs without some of their walls, on the state of others."""
-
-    def __init__(self, folder: Path) -> None:
-        self.installation = Installation(folder)
-
-    def without(self, driver: Rundlet, *walls: str) -> Rundlet:
-        text = b"," + b"".join(f"{wall},".encode() for wall in walls)
-        patched(FOLDER / "rundlet-weak", self.installation.engine, MARK, text)
-        patched(FOLDER / "rundlet-worker-weak", self.installation.worker, MARK, text)
-        patched(FOLDER / "rundlet-fetcher-weak", self.installation.fetcher, MARK, text)
-        return Rundlet(driver.state, environment=driver.environment, binary=self.installation.engine)
-
-
-@dataclass
-class Attack:
-    """`tried` says whether it got through."""
-
-    weak: Weak
-    driver: Rundlet
-    tried: Callable[[Rundlet], bool]
-
-    def is_held_by(self, *walls: str) -> None:
-        for wall in walls:
-            others = [other for other in walls if other != wall]
-            assert not self.tried(self.weak.without(self.driver, *others)), f"`{wall}` does not hold alone"
-        assert self.tried(self.weak.without(self.driver, *walls)), "the attack does not attack any more"
-
-
-@pytest.fixture
-def weak(tmp_path: Path) -> Iterator[Weak]:
-    folder = tmp_path / "installation"
-    yield Weak(folder)
-    subprocess.run(["rm", "-rf", "--one-file-system", str(folder)], check=False)
-
-
 def test_every_wall_is_taken_away_somewhere() -> None:
     names = re.findall(r'return "([^"]+)"', (ROOT / "tests/escape/weakened/walls.cc").read_text())
-    here = Path(__file__).read_text()
+    here = "".join(path.read_text() for path in Path(__file__).parent.glob("test_walls*.py"))
     assert len(names) > 15
     assert [name for name in names if f'"{name}"' not in here] == []
 
@@ -168,6 +134,32 @@ def test_the_hosts_variables(weak: Weak, shared_state: Rundlet) -> None:
         return "A_SECRET=of the host\n" in told
 
     Attack(weak, shared_state, tried).is_held_by("variables")
+
+
+# A directory of the host leads to its parents.
+CLIMB = "cd -P /proc/self/fd/{fd}; cd -P ..; cat outside"
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_a_stream_that_leads_out(weak: Weak, shared_state: Rundlet, tmp_path: Path, stream: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "outside").write_text("outside\n")
+    tmp_path.chmod(0o711)
+    number = ("stdin", "stdout", "stderr").index(stream)
+    told = "stderr" if stream == "stdout" else "stdout"
+    script = f"exec 3>&{2 if stream == 'stdout' else 1}; " + CLIMB.format(fd=number) + " >&3"
+
+    def tried(driver: Rundlet) -> bool:
+        folder = os.open(tmp_path / "folder", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            streams = {"stdin": subprocess.DEVNULL, told: subprocess.PIPE, stream: folder}
+            command = driver.command("exec", *IMAGE, "--", "sh", "-c", script)
+            done = subprocess.run(command, **streams, env=driver.environment, text=True, timeout=60, check=False)
+        finally:
+            os.close(folder)
+        return "outside\n" in (done.stdout or "") + (done.stderr or "")
+
+    Attack(weak, shared_state, tried).is_held_by("streams")
 
 
 def test_a_source_behind_a_link(weak: Weak, shared_state: Rundlet, tmp_path: Path) -> None:
@@ -293,6 +285,33 @@ def test_more_than_a_network_gives(
     Attack(weak, shared_state, tried).is_held_by(wall)
 
 
+def test_a_git_server_that_leads_elsewhere(weak: Weak, warm: Rundlet, tmp_path: Path) -> None:
+    """To a host that the requirement does not name, and that has the commit."""
+    names = {GIT: ["127.0.0.1"], OTHER_GIT: ["127.0.0.1"]}
+    certificates = make_certificates(tmp_path, *names)
+    settings = {"RUNDLET_CA_BUNDLE": str(certificates.authority), "RUNDLET_PRIVATE_HOSTS": ",".join(names)}
+    folder = tmp_path / "repositories"
+    folder.mkdir()
+    repository = Repository(folder / "pkg.git")
+
+    def tried(driver: Rundlet) -> bool:
+        binary = with_hosts(driver.binary, tmp_path, names)
+        named = Rundlet(driver.state, environment={**driver.environment, **settings}, binary=binary)
+        commit = repository.commit(own_build("from-git", f"return {next(numbers)}"))
+        with (
+            GitServer(folder, certificates.server(), GIT) as server,
+            GitServer(folder, certificates.server(), OTHER_GIT) as other,
+        ):
+            server.elsewhere = other.url("").rstrip("/")
+            requirement = f"from-git @ git+{server.url('pkg.git')}@{commit}"
+            done = named("exec", *IMAGE, "--build", "from-git", "--with", requirement, "--", "true")
+        assert (done.code == 0) == bool(other.requests), str(done)
+        assert done.code == 0 or "response 403" in done.err, str(done)
+        return done.code == 0
+
+    Attack(weak, warm, tried).is_held_by("allowed hosts")
+
+
 def test_other_bytes_of_the_mirror(weak: Weak, warm: Rundlet, index: PackageIndex) -> None:
     index.fault(index.add(module("small-lie")), flip=-1)
 
@@ -361,6 +380,41 @@ def test_credentials_for_another_host(weak: Weak, warm: Rundlet, tmp_path: Path)
             return any("Authorization" in one.headers for one in other.requests)
 
     Attack(weak, warm, tried).is_held_by("login's origin")
+
+
+def test_what_came_for_credentials(weak: Weak, warm: Rundlet, tmp_path: Path) -> None:
+    """Who knows a wheel's digest, and has no credentials, names it."""
+    settings = {"RUNDLET_PRIVATE_HOSTS": CLOSED}
+
+    def tried(driver: Rundlet) -> bool:
+        binary = with_hosts(driver.binary, tmp_path, {CLOSED: ["127.0.0.1"]})
+        anybody = Rundlet(driver.state, environment={**driver.environment, **settings}, binary=binary)
+        with PackageIndex(credentials=CREDENTIALS, host=CLOSED) as closed:
+            path = closed.add(module("inner-one", content=f"word = {next(numbers)}\n"))
+            use(anybody.with_environment(NETRC=netrc(tmp_path)), closed, "--upgrade").check(0)
+            named = ("--with", f"inner-one @ {closed.base}{path}#sha256={closed.file(path).sha256}")
+            done = anybody("exec", *IMAGE, *named, "--", "true")
+        assert done.code == 0 or "answers 401" in done.err, str(done)
+        return done.code == 0
+
+    Attack(weak, warm, tried).is_held_by("realms")
+
+
+def test_other_addresses_by_the_gate(weak: Weak, rundlet: Rundlet, index: PackageIndex, image_311: Path) -> None:
+    """What an image runs beside the resolver asks the gate for what no page names."""
+    spy = SPY.replace("PORT", str(index.port))
+    layout = with_layers(image_311, rundlet.state.parent / "spying", {"usr/lib/python3.11/sitecustomize.py": spy})
+    rundlet.ok("image", "import", "python-3.11", layout)
+
+    def tried(driver: Rundlet) -> bool:
+        shutil.rmtree(driver.state / "cache/uv", ignore_errors=True)  # it is asked again
+        index.forget()
+        driver.ok("exec", *IMAGE, "--upgrade", "--with", "leaf", "--", "true")
+        (found,) = driver.state.glob("cache/uv/*/found")
+        assert len(json.loads(found.read_text())["answers"]) == 6
+        return any(one.path == "/x" for one in index.requests)
+
+    Attack(weak, rundlet, tried).is_held_by("seal")
 
 
 def test_a_state_directory_of_somebody_else(weak: Weak, rundlet: Rundlet) -> None:

@@ -97,6 +97,8 @@ CASES = [
     Case("terminals/into the caller's", ("session", "filter")),
     Case("descriptors/left open", ("descriptors",), "open"),
     Case("descriptors/of init", ("init", "capabilities"), "read"),
+    Case("root/uncover what is below", ("filter", "capabilities", "landlock"), "bare"),
+    Case("root/uncover what is below", ("filter", "capabilities", "landlock", "bare root"), "the launcher's"),
     # Init runs the launcher's program: then only that it runs keeps a step from writing to it.
     Case("proc/write /proc/1/exe", ("init", "capabilities", "ids"), "ETXTBSY"),
     Case("proc/write /proc/1/mem", ("init", "capabilities", "read-only proc", "landlock")),
@@ -195,6 +197,16 @@ def test_an_attack_gets_through_without_its_walls(weakened: Weakened, victim: in
     # EIO: kernels whose administrator has turned this request off for everybody.
     assert word == case.word or (word == "EIO" and "TIOCSTI" in case.attack), word
     assert (hashes(place) != before) == (case.attack == "shared/write")
+
+
+def test_another_root_is_no_way_out(weakened: Weakened) -> None:
+    """Without walls a step may chroot and enter its namespace: both end at its root, which is the namespace's."""
+    driver = weakened.without("filter", "capabilities", "landlock")
+    tried = parse(driver(*arguments("root/chroot", "root/by", "root/enter", "root/of", "root/pivot")).out)
+    words = {one.name.removeprefix("root/"): one.word for one in tried}
+    assert (words.pop("by a handle"), words.pop("pivot")) == ("EPERM", "EBUSY")
+    assert len(words) == 8
+    assert set(words.values()) == {"inside"}
 
 
 @pytest.mark.parametrize("left", [*WALLS_OF_THE_DIRECTORY, None])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from functional.conftest import ROOT
 
-from support.rundlet import Rundlet, program
+from support.rundlet import Rundlet, build_directory, program
 
+FOLDER = build_directory() / "tests/escape/weakened"
+MARK = b"rundlet without walls:"
 ROOM = 1024  # of a text that is written into a program, with its mark
 
 
@@ -43,3 +47,32 @@ class Installation:
         (folder / "share/rundlet/python").symlink_to(ROOT / "python")
         self.state = folder / "state"
         self.driver = Rundlet(self.state, binary=self.engine)
+
+
+class Weak:
+    """Copies of the programs without some of their walls, on the state of others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.installation = Installation(folder)
+
+    def without(self, driver: Rundlet, *walls: str) -> Rundlet:
+        text = b"," + b"".join(f"{wall},".encode() for wall in walls)
+        patched(FOLDER / "rundlet-weak", self.installation.engine, MARK, text)
+        patched(FOLDER / "rundlet-worker-weak", self.installation.worker, MARK, text)
+        patched(FOLDER / "rundlet-fetcher-weak", self.installation.fetcher, MARK, text)
+        return Rundlet(driver.state, environment=driver.environment, binary=self.installation.engine)
+
+
+@dataclass
+class Attack:
+    """`tried` says whether it got through."""
+
+    weak: Weak
+    driver: Rundlet
+    tried: Callable[[Rundlet], bool]
+
+    def is_held_by(self, *walls: str) -> None:
+        for wall in walls:
+            others = [other for other in walls if other != wall]
+            assert not self.tried(self.weak.without(self.driver, *others)), f"`{wall}` does not hold alone"
+        assert self.tried(self.weak.without(self.driver, *walls)), "the attack does not attack any more"

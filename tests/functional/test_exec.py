@@ -87,6 +87,23 @@ def test_empty_input_ends(shared_state: Rundlet) -> None:
     assert run(shared_state, "--", "cat") == ""
 
 
+def test_a_directory_is_no_stream(shared_state: Rundlet, tmp_path: Path) -> None:
+    """Its parents are the host's."""
+    folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        command = shared_state.command("exec", *IMAGE, "--", "true")
+        options = {"env": shared_state.environment, "stderr": subprocess.PIPE, "text": True, "check": False}
+        done = [
+            subprocess.run(command, stdin=folder, stdout=subprocess.PIPE, **options),
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=folder, **options),
+        ]
+    finally:
+        os.close(folder)
+    assert [one.returncode for one in done] == [125, 125]
+    for one, name in zip(done, ("input", "output"), strict=True):
+        assert f"error: starting `true`\ncaused by: its standard {name} is a directory\n" in one.stderr
+
+
 def test_arguments_arrive_as_given(shared_state: Rundlet) -> None:
     args = ["--image", "a b", "", "*", "$HOME", "ü\n"]
     out = run(shared_state, "--", "python3", "-c", "import sys; print(sys.argv[1:])", *args)

@@ -17,7 +17,9 @@ from functional.conftest import built_image
 from functional.test_full_disk import Disk
 from functional.test_source_builds import offer
 
+from support.images import file, hardlink
 from support.index import PackageIndex
+from support.layouts import with_layers
 from support.leaks import Allowance
 from support.pipelines import write
 from support.rundlet import Rundlet
@@ -489,3 +491,14 @@ def test_layers_are_compared_with_the_disk_too(own: Rundlet) -> None:
     layers = len(entries(own, "layers"))
     assert layers > 0
     assert compared["entries"] == without["entries"] + layers
+
+
+def test_many_names_of_one_file_are_compared_once(own: Rundlet, image_311: Path, tmp_path: Path) -> None:
+    """1 GiB that takes no room, under 2,000 names: read once for each it would take hours."""
+    names = {f"opt/{n}": hardlink("opt/large") for n in range(2000)}
+    layout = with_layers(image_311, tmp_path / "layout", {"opt/large": file(b""), **names})
+    own.ok("image", "import", "linked", layout)
+    (large,) = own.state.glob("layers/*/tree/opt/large")
+    os.truncate(large, 1 << 30)
+    assert own.json("package", "verify", "--disk", timeout=120)["damaged"] == []
+    own.ok("image", "rm", "linked")

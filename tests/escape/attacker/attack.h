@@ -31,6 +31,7 @@ void Terminals(void);   /* pushing input into one */
 void Processes(void);   /* looking into others, and signalling them */
 void Privileges(void);  /* getting some back */
 void Descriptors(void); /* what was left open, and where it leads */
+void Root(void);        /* leading out of it */
 void ReadOnly(void);    /* changing what is shared, by every operation, on every read-only mount */
 void Proc(void);        /* of the host, to be read and written */
 void Shared(void);      /* the file that RUNDLET_SHARED names, to be read and written */

@@ -125,6 +125,7 @@ int main(int argument_count, char** arguments) {
   Processes();
   Privileges();
   Descriptors();
+  Root();
   ReadOnly();
   Proc();
   Shared();

@@ -16,6 +16,8 @@ std::string_view NameOf(Wall wall) {
   switch (wall) {
     case Wall::kNoLinks:
       return "no links";
+    case Wall::kStreams:
+      return "streams";
     case Wall::kVariables:
       return "variables";
     case Wall::kOutDirectory:
@@ -38,6 +40,20 @@ std::string_view NameOf(Wall wall) {
       return "uv's cache";
     case Wall::kBytecode:
       return "bytecode";
+    case Wall::kMounts:
+      return "mounts";
+    case Wall::kRealms:
+      return "realms";
+    case Wall::kDocumentAnswer:
+      return "document's answer";
+    case Wall::kImportedBytes:
+      return "imported bytes";
+    case Wall::kLayerBytes:
+      return "layer's bytes";
+    case Wall::kIndexLevels:
+      return "index's levels";
+    case Wall::kKeptBytes:
+      return "kept bytes";
     case Wall::kArrivedBytes:
       return "arrived bytes";
     case Wall::kLeases:
@@ -46,6 +62,8 @@ std::string_view NameOf(Wall wall) {
       return "state's owner";
     case Wall::kWorkerMemory:
       return "worker's memory";
+    case Wall::kWorkerTime:
+      return "worker's time";
     case Wall::kInnerAddresses:
       return "inner addresses";
     case Wall::kAllowedHosts:
@@ -58,6 +76,16 @@ std::string_view NameOf(Wall wall) {
       return "login's origin";
     case Wall::kMirroredBytes:
       return "mirrored bytes";
+    case Wall::kNames:
+      return "names";
+    case Wall::kBeneath:
+      return "beneath";
+    case Wall::kDocumentBytes:
+      return "document's bytes";
+    case Wall::kRegistryBytes:
+      return "registry's bytes";
+    case Wall::kSeal:
+      return "seal";
     case Wall::kModes:
       return "modes";
     case Wall::kRatio:
