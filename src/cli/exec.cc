@@ -16,6 +16,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "cli/command_options.h"
+#include "cli/finish_bytecode.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -67,6 +68,7 @@ int RunExec(const ExecArguments& arguments, const Context& context) {
   engine::PruneDaily(*engine, events, &Interrupted());
   if (context.options.timings) PrintTimings(outcome);
   ReportLimit(arguments.command.front(), outcome);
+  if (outcome.exit_code == 0) FinishBytecode(*engine, context.options);
   return outcome.exit_code;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/fs.h"
+#include "cli/finish_bytecode.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -53,6 +54,7 @@ void RunLock(const LockArguments& arguments, const Context& context) {
       base::ReplaceAt(root.get(), lock.file, lock.text, 0644, base::Durability::kSynced);
   }
   PrintLocks(locks, context.options.output);
+  FinishBytecode(*engine, context.options);
 }
 
 }  // namespace

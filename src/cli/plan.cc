@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/finish_bytecode.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -14,6 +15,16 @@
 
 namespace rundlet::cli {
 namespace {
+
+void PrintText(const engine::PlannedProject& planned) {
+  fmt::print("{}", plans::ExplainPlan(planned.pipeline, planned.plan));
+  if (planned.oldest_lock != 0) {
+    const auto age =
+        std::chrono::seconds(std::max<int64_t>(0, std::time(nullptr) - planned.oldest_lock));
+    fmt::print("\npackages were locked {} ago at the longest (--upgrade resolves again)\n",
+               base::HumanDuration(age));
+  }
+}
 
 void RunPlan(const ProjectOptions& options, const Context& context) {
   const engine::Project project = engine::GatherProject(options.path);
@@ -26,15 +37,10 @@ void RunPlan(const ProjectOptions& options, const Context& context) {
   }
   if (context.options.output == Output::kJson) {
     fmt::print("{}\n", plans::PlanJson(planned.pipeline, planned.plan));
-    return;
+  } else {
+    PrintText(planned);
   }
-  fmt::print("{}", plans::ExplainPlan(planned.pipeline, planned.plan));
-  if (planned.oldest_lock != 0) {
-    const auto age =
-        std::chrono::seconds(std::max<int64_t>(0, std::time(nullptr) - planned.oldest_lock));
-    fmt::print("\npackages were locked {} ago at the longest (--upgrade resolves again)\n",
-               base::HumanDuration(age));
-  }
+  FinishBytecode(*engine, context.options);
 }
 
 }  // namespace

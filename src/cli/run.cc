@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/finish_bytecode.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/preview_text.h"
@@ -102,6 +103,7 @@ int RunRun(const ProjectOptions& options, bool dry_run, const Context& context) 
         engine::PlanProject(*engine, project, options.Request(), events, &Interrupted());
     if (dry_run) {
       fmt::print("{}", plans::ExplainPlan(planned.pipeline, planned.plan));
+      FinishBytecode(*engine, context.options);
       return 0;
     }
     summary = engine::RunPipeline(*engine, project, planned, events, &Interrupted());
@@ -112,6 +114,7 @@ int RunRun(const ProjectOptions& options, bool dry_run, const Context& context) 
   } else {
     PrintText(summary, context.options.quiet);
   }
+  if (summary.exit_code == 0) FinishBytecode(*engine, context.options);
   return summary.exit_code;
 }
 

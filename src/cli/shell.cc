@@ -3,9 +3,11 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "cli/command_options.h"
+#include "cli/finish_bytecode.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -46,18 +48,17 @@ engine::Command Prepare(engine::Engine& engine, const ShellArguments& arguments,
 }
 
 int RunShell(const ShellArguments& arguments, const Context& context) {
-  engine::ExecOutcome outcome;
-  {
-    Terminal terminal;
-    const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
-    std::optional<Progress> progress(context.options);
-    engine::EventBus events(progress->Sink());
-    engine::Command command = Prepare(*engine, arguments, events);
-    progress.reset();
-    outcome = engine::RunAtTerminal(*engine, std::move(command), terminal, &Interrupted(),
-                                    InterruptDescriptor());
-  }
+  std::optional<Terminal> terminal(std::in_place);
+  const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
+  std::optional<Progress> progress(context.options);
+  engine::EventBus events(progress->Sink());
+  engine::Command command = Prepare(*engine, arguments, events);
+  progress.reset();
+  const engine::ExecOutcome outcome = engine::RunAtTerminal(*engine, std::move(command), *terminal,
+                                                            &Interrupted(), InterruptDescriptor());
+  terminal.reset();
   ReportLimit("shell", outcome);
+  if (outcome.exit_code == 0) FinishBytecode(*engine, context.options);
   return outcome.exit_code;
 }
 

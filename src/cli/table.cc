@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/finish_bytecode.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/preview_text.h"
@@ -49,6 +50,17 @@ void ListTables(const Context& context) {
   }
 }
 
+void PrintJson(const engine::Preview& preview) {
+  nlohmann::ordered_json columns = nlohmann::ordered_json::array();
+  for (const auto& [column, type] : preview.columns)
+    columns.push_back({{"name", column}, {"type", type}});
+  fmt::print("{}\n", nlohmann::ordered_json{{"table", preview.step},
+                                            {"columns", columns},
+                                            {"rows", nlohmann::ordered_json::parse(preview.rows)},
+                                            {"total_rows", preview.total_rows}}
+                         .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
 void Head(const std::string& name, unsigned rows, const Context& context) {
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   engine::Preview preview;
@@ -59,16 +71,10 @@ void Head(const std::string& name, unsigned rows, const Context& context) {
   }
   if (context.options.output == Output::kText) {
     fmt::print("{}", PreviewText(preview));
-    return;
+  } else {
+    PrintJson(preview);
   }
-  nlohmann::ordered_json columns = nlohmann::ordered_json::array();
-  for (const auto& [column, type] : preview.columns)
-    columns.push_back({{"name", column}, {"type", type}});
-  fmt::print("{}\n", nlohmann::ordered_json{{"table", preview.step},
-                                            {"columns", columns},
-                                            {"rows", nlohmann::ordered_json::parse(preview.rows)},
-                                            {"total_rows", preview.total_rows}}
-                         .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  FinishBytecode(*engine, context.options);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "engine/bytecode.h"
 
 namespace rundlet::engine {
 namespace {
@@ -25,6 +26,9 @@ Engine::Engine(Config config)
       installation_(FindInstallation()),
       store_(OpenStore(config_)),
       launcher_(installation_.launcher, store_->dir()),
-      workers_(config_, installation_, launcher_) {}
+      workers_(config_, installation_, launcher_),
+      bytecode_(std::make_unique<BytecodeQueue>(*this)) {}
+
+Engine::~Engine() = default;
 
 }  // namespace rundlet::engine

@@ -16,16 +16,20 @@
 
 namespace rundlet::engine {
 
+class BytecodeQueue;
+
 class Engine {
  public:
   // Opens the state directory. The launcher's process starts with the first sandbox.
   explicit Engine(Config config);
+  ~Engine();
 
   const Config& config() const { return config_; }
   const Installation& installation() const { return installation_; }
   store::Store& store() { return *store_; }
   runtime::Launcher& launcher() { return launcher_; }
   WorkerRunner& workers() { return workers_; }
+  BytecodeQueue& bytecode() { return *bytecode_; }
 
  private:
   const Config config_;
@@ -33,6 +37,7 @@ class Engine {
   const std::unique_ptr<store::Store> store_;
   runtime::Launcher launcher_;
   WorkerRunner workers_;
+  const std::unique_ptr<BytecodeQueue> bytecode_;  // ends before what it uses
 };
 
 }  // namespace rundlet::engine

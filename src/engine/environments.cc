@@ -1,20 +1,15 @@
 #include "engine/environments.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <functional>
 #include <optional>
 
 #include "base/error.h"
-#include "base/fs.h"
 #include "base/text.h"
-#include "engine/capture.h"
+#include "engine/bytecode.h"
 #include "engine/environment_check.h"
-#include "engine/image_sandbox.h"
 #include "engine/jobs.h"
 #include "engine/kept_environment.h"
-#include "engine/wanted_limits.h"
 #include "engine/wheel_fetcher.h"
 #include "rootfs/bytecode.h"
 #include "rootfs/flat_tree.h"
@@ -43,6 +38,7 @@ Package EnsurePackage(Engine& engine, const Distribution& distribution,
   const std::string key = rootfs::PackageKey(distribution, python_tag);
   if (const auto there = engine.store().Find(Kind::kPackage, key))
     return {*there, store::Store::PathOf(Kind::kPackage, key), {}};
+  const BytecodeQueue::Installing installing(engine.bytecode());
   store::NewEntry made =
       rootfs::PreparePackage(engine.store(), engine.workers(), distribution, python_tag, cancel);
   Package package = {made.info, made.staging.tree_path(), {}};
@@ -50,36 +46,12 @@ Package EnsurePackage(Engine& engine, const Distribution& distribution,
   return package;
 }
 
-// The image's own interpreter compiles; what it writes reaches only sandboxes with that very
-// interpreter.
-store::NewEntry CompileLower(Engine& engine, const rootfs::Image& image, const Package& package,
-                             const base::CancelToken* cancel) {
-  store::Staging staging = engine.store().NewStaging();
-  const rootfs::CompileCommand command =
-      rootfs::MakeCompileCommand(package.tree, image.interpreter, staging);
-  const ImageSandbox sandbox(engine, image);
-  runtime::SandboxSpec spec = sandbox.Spec();
-  spec.mounts.mounts.insert(spec.mounts.mounts.end(), command.mounts.begin(), command.mounts.end());
-  spec.argv = command.argv;
-  LimitForeignCode(engine, spec);
-  const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
-  const base::UniqueFd input = base::MemoryFile("compile", command.input);
-  const CapturedOutcome outcome =
-      RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = input.get()},
-                  {.timeout = ForeignTime(engine)}, cancel);
-  RequireInTime(engine, outcome,
-                fmt::format("compiling `{}` in image `{}`", package.info.name, image.name));
-  // What was cut short may have left half a file, which would be taken for a whole one.
-  const bool whole = outcome.end == runtime::Outcome::End::kExited && outcome.code == 0;
-  if (!whole) staging = engine.store().NewStaging();
-  const base::UniqueFd tree =
-      base::OpenAt(engine.store().dir(), package.tree, O_PATH | O_DIRECTORY);
-  return rootfs::PrepareLower(tree.get(), package.info, image.interpreter, std::move(staging));
-}
-
-// A new package and its bytecode become entries together: one flush of the disk for both.
+// A new package and the bytecode that somebody waits for become entries together: one flush of the
+// disk for both. Bytecode that a package lacks which was there is not put off: it might never be
+// made.
 void InstallAndCompile(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
-                       const store::WaitCallback& on_wait, const base::CancelToken* cancel) {
+                       Bytecode bytecode, const store::WaitCallback& on_wait,
+                       const base::CancelToken* cancel) {
   store::Store& store = engine.store();
   const std::string package_key = rootfs::PackageKey(distribution, image.interpreter.tag);
   const std::string lower_key = rootfs::LowerKey(package_key, image.interpreter);
@@ -88,10 +60,15 @@ void InstallAndCompile(Engine& engine, const rootfs::Image& image, const Distrib
   if (!store.Find(Kind::kPackage, package_key))
     make_package = store.Make(Kind::kPackage, package_key, cancel, on_wait);
   Package package = EnsurePackage(engine, distribution, image.interpreter.tag, cancel);
+  if (make_package.has_value() && bytecode == Bytecode::kLater) {
+    if (package.made.empty()) return;  // whoever made it sees to that
+    store.CommitAll(std::move(package.made));
+    return engine.bytecode().Add(image, distribution);
+  }
   if (package.made.empty()) make_package.reset();  // other images may compile it meanwhile
   const store::Lease make = store.Make(Kind::kLower, lower_key, cancel, on_wait);
   if (!store.Find(Kind::kLower, lower_key))
-    package.made.push_back(CompileLower(engine, image, package, cancel));
+    package.made.push_back(CompileLower(engine, image, package.info, package.tree, cancel));
   if (!package.made.empty()) store.CommitAll(std::move(package.made));
 }
 
@@ -137,6 +114,8 @@ bool IsCompiled(const rootfs::Environment& environment) {
 
 }  // namespace
 
+bool IsFlat(const rootfs::Lock& lock) { return lock.distributions.size() > rootfs::kMostStacked; }
+
 bool IsFetched(Engine& engine, const Distribution& distribution) {
   return engine.store().Find(Kind::kWheel, distribution.WheelKey()).has_value();
 }
@@ -150,10 +129,11 @@ bool IsInstalled(Engine& engine, const Distribution& distribution,
 }
 
 void InstallOne(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
-                EventBus& events, const base::CancelToken* cancel) {
+                Bytecode bytecode, EventBus& events, const base::CancelToken* cancel) {
   const std::string task = fmt::format("install {}", distribution.Label());
   Report(events, task, "install", [&](Event&) {
-    InstallAndCompile(engine, image, distribution, NoteWaiting(events, task, "install"), cancel);
+    InstallAndCompile(engine, image, distribution, bytecode, NoteWaiting(events, task, "install"),
+                      cancel);
   });
 }
 
@@ -164,7 +144,7 @@ ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image,
   ReadyEnvironment ready = Stack(engine, image, lock);
   const bool compiled = IsCompiled(ready.environment);
   std::optional<std::string> flat;
-  if (lock.distributions.size() > rootfs::kMostStacked) {
+  if (IsFlat(lock)) {
     store::Store& store = engine.store();
     flat = rootfs::FlatKey(ready.environment);
     ready.leases.push_back(store.Use(Kind::kEnvironment, *flat));
@@ -188,11 +168,13 @@ ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
                                    const rootfs::Lock& lock, EventBus& events,
                                    const base::CancelToken* cancel) {
   if (auto ready = KeptEnvironment(engine, image, lock).Find()) return *std::move(ready);
+  const Bytecode bytecode = IsFlat(lock) ? Bytecode::kNow : Bytecode::kLater;
   WheelFetcher fetcher(engine, events, cancel);
   std::vector<Job> jobs;
   for (const Distribution& distribution : lock.distributions) {
     if (IsInstalled(engine, distribution, image.interpreter)) continue;
-    Job install = {.run = [&] { InstallOne(engine, image, distribution, events, cancel); }};
+    Job install = {
+        .run = [&] { InstallOne(engine, image, distribution, bytecode, events, cancel); }};
     if (!IsFetched(engine, distribution)) {
       jobs.push_back({.lane = Lane::kNetwork, .run = [&] { fetcher.Fetch(distribution); }});
       install.needs = {jobs.size() - 1};

@@ -1,4 +1,4 @@
-// From a lock to a mounted /env: fetch, install, compile, compose. Each distribution once, whoever
+// From a lock to a mounted /env: fetch, install, compose. Each distribution once, whoever
 // asks.
 #pragma once
 
@@ -26,9 +26,18 @@ bool IsFetched(Engine& engine, const rootfs::Distribution& distribution);
 bool IsInstalled(Engine& engine, const rootfs::Distribution& distribution,
                  const rootfs::Interpreter& interpreter);
 
-// One package directory, from its wheel in the store, with the bytecode of the image's interpreter.
+// Whether its packages are put together on disk. That is done once: with their bytecode.
+bool IsFlat(const rootfs::Lock& lock);
+
+// When the bytecode of a new package is made (ADR 65).
+enum class Bytecode {
+  kNow,    // before anything runs with it
+  kLater,  // meanwhile: BytecodeQueue
+};
+
+// One package directory, from its wheel in the store, and its bytecode by the image's interpreter.
 void InstallOne(Engine& engine, const rootfs::Image& image,
-                const rootfs::Distribution& distribution, EventBus& events,
+                const rootfs::Distribution& distribution, Bytecode bytecode, EventBus& events,
                 const base::CancelToken* cancel);
 
 // Puts installed distributions together: many of them on disk, once. Checks for collisions once per
@@ -41,7 +50,8 @@ ReadyEnvironment ComposeEnvironment(Engine& engine, const rootfs::Image& image,
 std::vector<std::string> KnownWarnings(Engine& engine, const rootfs::Image& image,
                                        const rootfs::Lock& lock);
 
-// All of it: what is missing is fetched and installed, in parallel.
+// All of it: what is missing is fetched and installed, in parallel. Bytecode of what is new comes
+// later, unless it is flat.
 ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
                                    const rootfs::Lock& lock, EventBus& events,
                                    const base::CancelToken* cancel);

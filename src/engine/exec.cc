@@ -13,6 +13,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "base/walls.h"
+#include "engine/bytecode.h"
 #include "engine/sandbox_network.h"
 
 namespace rundlet::engine {
@@ -74,12 +75,13 @@ ExecOutcome Exec(Engine& engine, CommandRequest request, EventBus& events,
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(command.spec));
   if (cancel != nullptr) cancel->ThrowIfCancelled();
   const int64_t prepared_at = base::MonotonicNanoseconds();
-  runtime::Sandbox running = engine.launcher().Start({.spec = &checked,
-                                                      .standard_input = STDIN_FILENO,
-                                                      .standard_output = STDOUT_FILENO,
-                                                      .standard_error = STDERR_FILENO,
-                                                      .mounts = command.handed.numbers(),
-                                                      .last = command.last()});
+  runtime::Sandbox running =
+      engine.launcher().Start({.spec = &checked,
+                               .standard_input = STDIN_FILENO,
+                               .standard_output = STDOUT_FILENO,
+                               .standard_error = STDERR_FILENO,
+                               .mounts = command.handed.numbers(),
+                               .last = command.last() && engine.bytecode().left() == 0});
   const auto proxy = StartProxy(engine, command.network, running);
   CommandWatch watch(running, command.limits.timeout, [&running] { running.Signal(SIGTERM); });
   const runtime::Outcome outcome = WaitForCommand(running, watch, interrupt);

@@ -5,9 +5,7 @@
 #include <utility>
 
 #include "base/fs.h"
-#include "engine/capture.h"
-#include "engine/image_sandbox.h"
-#include "engine/wanted_limits.h"
+#include "engine/compiler.h"
 #include "rootfs/own_modules.h"
 
 namespace rundlet::engine {
@@ -21,19 +19,7 @@ void CompileModules(Engine& engine, const rootfs::Image& image, const rootfs::Ow
   store::Staging staging = engine.store().NewStaging();
   const rootfs::CompileCommand command =
       rootfs::CompileOwnModules(image.interpreter, sources, staging);
-  const ImageSandbox sandbox(engine, image);
-  runtime::SandboxSpec spec = sandbox.Spec();
-  spec.mounts.mounts.insert(spec.mounts.mounts.end(), command.mounts.begin(), command.mounts.end());
-  spec.argv = command.argv;
-  LimitForeignCode(engine, spec);
-  const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
-  const base::UniqueFd input = base::MemoryFile("compile", command.input);
-  const runtime::Outcome outcome =
-      RunCaptured(engine.launcher(), {.spec = &checked, .standard_input = input.get()},
-                  {.timeout = ForeignTime(engine)}, nullptr);
-  // What was cut short may have left half a file, which would be taken for a whole one.
-  const bool whole = outcome.end == runtime::Outcome::End::kExited && outcome.code == 0;
-  if (!whole) staging = engine.store().NewStaging();
+  RunCompiler(engine, image, command, staging, nullptr);
   rootfs::CommitOwnModules(engine.store(), modules, image.interpreter, std::move(staging));
 }
 

@@ -146,7 +146,7 @@ class PipelineRun {
 
   void RunTask(size_t id) {
     const Task& task = planned_.plan.tasks[id];
-    if (IsPackageTask(task)) return tasks_.RunPackageTask(task);
+    if (IsPackageTask(task)) return tasks_.RunPackageTask(id);
     StepRecord record = {
         .name = LabelOf(task), .kind = std::string(plans::NameOf(task.kind)), .result = "done"};
     record.network = tasks_.NetworkOf(task).text();

@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "engine/bytecode.h"
 #include "engine/sandbox_network.h"
 
 namespace rundlet::engine {
@@ -138,8 +139,10 @@ ExecOutcome RunAtTerminal(Engine& engine, Command command, UserTerminal& termina
   SetVariable(command.spec, "TERM", terminal.Type());
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(command.spec));
   if (cancel != nullptr) cancel->ThrowIfCancelled();
-  runtime::Sandbox running = engine.launcher().Start(
-      {.spec = &checked, .mounts = command.handed.numbers(), .last = command.last()});
+  runtime::Sandbox running =
+      engine.launcher().Start({.spec = &checked,
+                               .mounts = command.handed.numbers(),
+                               .last = command.last() && engine.bytecode().left() == 0});
   const auto proxy = StartProxy(engine, command.network, running);
   terminal.MakeRaw();
   CommandWatch watch(running, command.limits.timeout, [&running] { running.HangUp(); });

@@ -9,7 +9,6 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "base/walls.h"
-#include "engine/environments.h"
 #include "engine/step_values.h"
 #include "engine/tables.h"
 
@@ -79,18 +78,36 @@ TaskRunner::TaskRunner(Engine& engine, const PlannedProject& planned, Run& run, 
       keeper_(engine, run),
       tables_(planned.plan) {}
 
-void TaskRunner::RunPackageTask(const Task& task) {
+void TaskRunner::RunPackageTask(size_t id) {
+  const Task& task = planned_.plan.tasks[id];
   const rootfs::Distribution& distribution = DistributionOf(task);
   if (task.kind == TaskKind::kFetch) return fetcher_.Fetch(distribution);
-  InstallOne(engine_, planned_.images.at(task.image), distribution, events_, cancel_);
+  InstallOne(engine_, planned_.images.at(task.image), distribution,
+             BytecodeOf({static_cast<uint32_t>(id)}), events_, cancel_);
+}
+
+const rootfs::Lock& TaskRunner::LockOf(const Task& task) const {
+  return UsesEngineEnvironment(task.kind) ? planned_.engine_locks.at(task.image)
+                                          : planned_.locks.at(task.step);
+}
+
+// One step starts without, and compiles what it imports for itself. Several that each did so would
+// take longer than the wait.
+Bytecode TaskRunner::BytecodeOf(plans::TaskId install) const {
+  size_t users = 0;
+  for (const Task& task : planned_.plan.tasks) {
+    const bool uses = std::find(task.needs.begin(), task.needs.end(), install) != task.needs.end();
+    if (task.action != plans::Action::kRun || !uses) continue;
+    if (IsFlat(LockOf(task))) return Bytecode::kNow;
+    ++users;
+  }
+  return users > 1 ? Bytecode::kNow : Bytecode::kLater;
 }
 
 StepResult TaskRunner::RunOne(size_t id, uint32_t attempt, StepUsage& usage) {
   const Task& task = planned_.plan.tasks[id];
-  const rootfs::Lock& lock = UsesEngineEnvironment(task.kind) ? planned_.engine_locks.at(task.image)
-                                                              : planned_.locks.at(task.step);
   const ReadyEnvironment ready =
-      ComposeEnvironment(engine_, planned_.images.at(task.image), lock, cancel_);
+      ComposeEnvironment(engine_, planned_.images.at(task.image), LockOf(task), cancel_);
   StepTask step = BaseTask(id, attempt, ready.environment);
   StepResult result;
   switch (task.kind) {

@@ -9,6 +9,7 @@
 #include "base/cancel.h"
 #include "engine/capture.h"
 #include "engine/engine.h"
+#include "engine/environments.h"
 #include "engine/events.h"
 #include "engine/kept_inputs.h"
 #include "engine/plan_project.h"
@@ -35,8 +36,9 @@ class TaskRunner {
              const base::CancelToken* cancel);
 
   // Throws as WheelFetcher::Fetch and InstallOne do.
-  void RunPackageTask(const plans::Task& task);
-  // Every other task, by its number in the plan. Throws as RunStep does; base::Error (kStep) for an
+  // Tasks are named by their numbers in the plan.
+  void RunPackageTask(size_t id);
+  // Every other task. Throws as RunStep does; base::Error (kStep) for an
   // expectation that does not hold.
   StepResult RunOne(size_t id, uint32_t attempt, StepUsage& usage);
 
@@ -49,6 +51,8 @@ class TaskRunner {
 
  private:
   const plans::Step& StepOf(const plans::Task& task) const;
+  const rootfs::Lock& LockOf(const plans::Task& task) const;
+  Bytecode BytecodeOf(plans::TaskId install) const;
   const rootfs::Distribution& DistributionOf(const plans::Task& task) const;
   StepTask BaseTask(size_t id, uint32_t attempt, const rootfs::Environment& environment) const;
   LineCallback LogOf(const plans::Task& task);

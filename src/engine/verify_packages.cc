@@ -97,7 +97,7 @@ class Sources {
           if (one.url.empty()) return false;
           WheelFetcher(engine_, events, cancel).Fetch(one);
         }
-        InstallOne(engine_, image, one, events, cancel);
+        InstallOne(engine_, image, one, Bytecode::kNow, events, cancel);
         return true;
       }
     }

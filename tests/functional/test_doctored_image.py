@@ -80,6 +80,7 @@ def test_packages_of_a_clean_image_are_its_own(
     images = {"clean": small_image, "doctored": doctored(small_image, tmp_path / "layout")}
     identities = import_all(rundlet, **images)
     assert identities["clean"] != identities["doctored"]
+    assert use_six(rundlet, "doctored") == "1.17.0 False\n"  # not compiled yet
     assert use_six(rundlet, "doctored") == "1.17.0 True\n"
     assert use_six(rundlet, "clean") == "1.17.0 False\n"
 
@@ -107,6 +108,21 @@ def test_what_it_drops_beside_a_package_is_refused(
         "caused by: the image's interpreter wrote it unasked\n"
     )
     assert use_six(rundlet, "clean") == "1.17.0 False\n"
+
+
+def test_what_it_drops_while_a_command_runs_is_refused(
+    rundlet: Rundlet, index: PackageIndex, small_image: Path, tmp_path: Path
+) -> None:
+    """Nobody waits for it: the command is done, and is told."""
+    drop = "if len(sys.argv) == 4: " + DROP
+    import_all(rundlet, doctored=doctored(small_image, tmp_path / "layout", drop))
+    done = rundlet("exec", "--image", "doctored", "--with", "six==1.17.0", "--", "python3", "-c", PROGRAM).check(0)
+    assert done.out == "1.17.0 False\n"
+    assert (
+        "note: bytecode: checking bytecode `lib/python3.11/site-packages/dropped.py`: "
+        "the image's interpreter wrote it unasked\n"
+    ) in done.err
+    assert list(rundlet.state.glob("lowers/*")) == []
 
 
 def test_half_of_the_bytecode_is_none(rundlet: Rundlet, index: PackageIndex, small_image: Path, tmp_path: Path) -> None:

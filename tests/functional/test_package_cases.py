@@ -183,6 +183,7 @@ def test_bytecode_is_used_as_it_is(warm: Rundlet, index: PackageIndex) -> None:
     index.add(
         Wheel("compiled", files={"compiled/__init__.py": "from compiled import inner\n", "compiled/inner.py": ""})
     )
+    exec_with(warm, "compiled", run=("true",)).check(0)
     for _ in range(2):
         done = exec_with(warm, "compiled", run=("python3", "-v", "-c", "import compiled")).check(0)
         for name in ("__init__", "inner"):

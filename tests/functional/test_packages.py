@@ -106,6 +106,7 @@ def test_environment_is_read_only(shared_state: Rundlet) -> None:
 
 def test_bytecode_is_there(shared_state: Rundlet) -> None:
     program = "import tiny; import os; print(os.path.exists(tiny.__cached__))"
+    exec_with(shared_state, "tiny", run=("true",)).check(0)
     assert exec_with(shared_state, "tiny", run=("python3", "-c", program)).check(0).out == "True\n"
 
 
