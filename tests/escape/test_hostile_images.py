@@ -209,6 +209,8 @@ def test_an_interpreter_that_does_not_end(
         shared_state.ok("run", project)
     if name != "to be asked":
         shared_state.ok("image", "import", "a-hanging", layout)
+    if name == "to compile":  # of a package that is there already: then it is waited for
+        shared_state.ok("exec", "--image", "python-3.11", *TINY[3:])
     if name.startswith("to read"):  # with time enough for what comes before
         packages = "sqlglot==30.30.0", "duckdb==1.4.5", "pyarrow==22.0.0"
         shared_state.ok("exec", "--image", "a-hanging", *(f"--with={one}" for one in packages), "--", "true")
