@@ -16,7 +16,8 @@ void FinishBytecode(engine::Engine& engine, const Options& options) {
   engine::EventBus events(progress.Sink());
   if (const size_t left = engine.bytecode().left(); left > 0) {
     try {
-      const std::string task = fmt::format("compile {} packages", left);
+      const std::string task =
+          fmt::format("compile {} {}", left, left == 1 ? "package" : "packages");
       engine::Report(events, task, "compile",
                      [&](engine::Event&) { engine.bytecode().Wait(&Interrupted()); });
     } catch (const base::Cancelled&) {

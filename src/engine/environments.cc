@@ -38,7 +38,6 @@ Package EnsurePackage(Engine& engine, const Distribution& distribution,
   const std::string key = rootfs::PackageKey(distribution, python_tag);
   if (const auto there = engine.store().Find(Kind::kPackage, key))
     return {*there, store::Store::PathOf(Kind::kPackage, key), {}};
-  const BytecodeQueue::Installing installing(engine.bytecode());
   store::NewEntry made =
       rootfs::PreparePackage(engine.store(), engine.workers(), distribution, python_tag, cancel);
   Package package = {made.info, made.staging.tree_path(), {}};
@@ -52,6 +51,7 @@ Package EnsurePackage(Engine& engine, const Distribution& distribution,
 void InstallAndCompile(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
                        Bytecode bytecode, const store::WaitCallback& on_wait,
                        const base::CancelToken* cancel) {
+  const BytecodeQueue::Installing installing(engine.bytecode());
   store::Store& store = engine.store();
   const std::string package_key = rootfs::PackageKey(distribution, image.interpreter.tag);
   const std::string lower_key = rootfs::LowerKey(package_key, image.interpreter);
