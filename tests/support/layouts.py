@@ -122,6 +122,8 @@ def small_layout(plain: Path, folder: Path) -> Path:
         manifest["layers"][number] = layout.put(gzip.compress(tar, 6, mtime=0), LAYER + "+gzip")
         config["rootfs"]["diff_ids"][number] = f"sha256:{sha256(tar)}"
         (folder / "blobs/sha256" / str(descriptor["digest"]).partition(":")[2]).unlink()
+    for old in (top, manifest["config"]):
+        (folder / "blobs/sha256" / str(old["digest"]).partition(":")[2]).unlink()
     manifest["config"] = layout.put_json(config, CONFIG)
     layout.set_top({**top, **layout.put_json(manifest, MANIFEST)})
     return folder
