@@ -5,9 +5,8 @@ The allowed host is a server of the tests on this host's loopback, which the adm
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from support.rundlet import Rundlet
 from support.wheels import module
 
 IMAGE = ("--image", "python-3.11")
+PROXY = b"rundlet-fetcher\0proxy\0"
 HOST = "index.test"
 HOSTS = {HOST: ["127.0.0.1"], "other.test": ["127.0.0.1"], "inner.test": ["127.0.0.1", "10.0.0.1"]}
 
@@ -192,16 +192,26 @@ def test_there_is_no_way_around_the_proxy(served: Served) -> None:
     assert served.try_(attempts(HOST, served.index.port)).splitlines() == NONE_FOUND
 
 
+def line_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return b""
+
+
 def test_the_proxy_ends_with_the_command(served: Served, shared_state: Rundlet) -> None:
     script = "import time; print('asleep', flush=True); time.sleep(600)"
     command = served.driver.command("exec", *IMAGE, "--network", served.allow, "--", "python3", "-c", script)
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=served.driver.environment) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"asleep\n"
-        ours = [one.pid for one in processes([shared_state.state])]
-        lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in ours]
-        assert b"rundlet-fetcher\0proxy\0" in lines
-        os.kill(process.pid, signal.SIGKILL)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"asleep\n"
+            # The command does not wait for its proxy: that may be what its launcher becomes only now.
+            deadline = time.monotonic() + 60
+            while PROXY not in [line_of(one.pid) for one in processes([shared_state.state])]:
+                assert time.monotonic() < deadline
+        finally:
+            process.kill()
     shared_state.sweep_groups(*IMAGE)
 
 

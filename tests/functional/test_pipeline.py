@@ -59,7 +59,7 @@ def test_rundlets_own_modules_are_compiled_once(rundlet: Rundlet, small_image: P
 
 def test_first_and_second_run(shared_state: Rundlet, project: Path) -> None:
     write(project, total=TOTAL)
-    first = shared_state.json("run", project)
+    first = shared_state.json("run", "--no-cache", project)  # another test's may be the same
     assert first["state"] == "succeeded"
     assert {step["result"] for step in first["steps"]} == {"done"}
     assert first["previews"]["squares"]["rows"] == [[0], [1], [4]]
