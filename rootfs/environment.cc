@@ -17,6 +17,8 @@ constexpr std::array<std::string_view, 10> kBackported = {
     "argparse",  "asyncio", "contextvars", "dataclasses", "enum",
     "ipaddress", "pathlib", "statistics",  "typing",      "uuid"};
 
+constexpr size_t kMostHidden = 20;  // files, told of one environment
+
 std::vector<const InstalledDistribution*> Ordered(const EnvironmentParts& parts) {
   std::vector<const InstalledDistribution*> ordered;
   for (const InstalledDistribution& one : parts.distributions) ordered.push_back(&one);
@@ -112,10 +114,16 @@ std::vector<std::string> CheckEnvironment(store::Store& store, const Environment
                                      one->distribution.Label(), name));
     }
   }
-  for (const Collision& collision : FindCollisions(files, {parts.preferred})) {
+  const std::vector<Collision> collisions = FindCollisions(files, {parts.preferred});
+  for (size_t i = 0; i < std::min(collisions.size(), kMostHidden); ++i) {
+    const Collision& collision = collisions[i];
     warnings.push_back(fmt::format("`{}` of `{}` is hidden by that of `{}`",
                                    base::Printable(collision.path), collision.loser,
                                    collision.winner));
+  }
+  if (collisions.size() > kMostHidden) {
+    warnings.push_back(
+        fmt::format("{} more files are hidden by others", collisions.size() - kMostHidden));
   }
   return warnings;
 }

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "rootfs/image_blobs.h"
 #include "rootfs/image_fields.h"
+#include "rootfs/image_identity.h"
 #include "rootfs/oci_document.h"
 
 namespace rundlet::rootfs {
@@ -50,14 +51,13 @@ json ToJson(const Interpreter& interpreter) {
           {"abi", interpreter.abi},
           {"libc", interpreter.libc},
           {"prefix", interpreter.prefix},
-          {"stdlib", interpreter.stdlib},
-          {"identity", interpreter.identity.hex()}};
+          {"stdlib", interpreter.stdlib}};
 }
 
 Interpreter InterpreterFrom(const Fields& fields) {
-  return {fields.Text("executable"), fields.Text("version"),     fields.Text("tag"),
-          fields.Text("abi"),        fields.Text("libc"),        fields.Text("prefix"),
-          fields.Text("stdlib"),     fields.DigestAt("identity")};
+  return {
+      fields.Text("executable"), fields.Text("version"), fields.Text("tag"),    fields.Text("abi"),
+      fields.Text("libc"),       fields.Text("prefix"),  fields.Text("stdlib"), {}};
 }
 
 json ToJson(const std::optional<ImageOrigin>& origin) {
@@ -174,7 +174,10 @@ Image DecodeImage(const std::string& text, const std::string& name) {
                     origin_fields.Text("platform")};
   }
   if (fields.Has("kept")) image.kept = KeptBlobsFrom(fields.Object("kept"), origin);
-  if (fields.Has("interpreter")) image.interpreter = InterpreterFrom(fields.Object("interpreter"));
+  if (fields.Has("interpreter")) {
+    image.interpreter = InterpreterFrom(fields.Object("interpreter"));
+    image.interpreter.identity = InterpreterIdentity(image);
+  }
   return image;
 }
 
@@ -200,7 +203,10 @@ Image FindImage(store::Store& store, const std::string& name) {
 
 std::vector<Image> ListImages(store::Store& store) {
   std::vector<Image> images;
-  for (const std::string& name : KnownNames(store)) images.push_back(FindImage(store, name));
+  for (const std::string& name : KnownNames(store)) {
+    // Not one that was removed since it was listed.
+    if (std::optional<Image> image = TryFindImage(store, name)) images.push_back(*std::move(image));
+  }
   return images;
 }
 

@@ -1,29 +1,19 @@
 #include "rootfs/image_identity.h"
 
-#include <nlohmann/json.hpp>
-#include <utility>
-
-#include "rootfs/image_fields.h"
-
 namespace rundlet::rootfs {
 
-using nlohmann::json;
-
-base::Digest HashInterpreter(WorkerClient& worker, const Image& image,
-                             const std::string& executable,
-                             const std::optional<std::string>& libpython, const std::string& stdlib,
-                             const base::CancelToken* cancel) {
-  WorkerJob job;
-  job.command = "hash-tree";
-  json request = {{"executable", executable}, {"libpython", nullptr}, {"stdlib", stdlib}};
-  if (libpython) request["libpython"] = *libpython;
-  job.request = request.dump();
-  job.mounts = {BareImageMount(image)};
-  const DocumentOrigin origin = AnswerOf(job.command);
-  const json answer = ParseJson(worker.Run(
-                                    job, [](const WorkerProgress&) {}, cancel),
-                                origin);
-  return Fields(answer, origin).DigestAt("identity");
+base::Digest InterpreterIdentity(const Image& image) {
+  base::Sha256 hash;
+  hash.AddField("rundlet interpreter 2");
+  for (const base::Digest& layer : image.layers) {
+    hash.AddField("layer");
+    hash.AddField(layer.hex());
+  }
+  for (const std::string& variable : image.config.env) {
+    hash.AddField("variable");
+    hash.AddField(variable);
+  }
+  return hash.Finish();
 }
 
 }  // namespace rundlet::rootfs

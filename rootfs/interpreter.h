@@ -13,14 +13,13 @@ namespace rundlet::rootfs {
 struct Interpreter {
   std::string
       executable;  // absolute path inside the image, links resolved: "/usr/local/bin/python3.11"
-  std::string version;  // "3.11.2"
-  std::string tag;      // "3.11": names lib/python3.11 and says which wheels fit
-  std::string abi;      // "cp311"
-  std::string libc;     // "glibc 2.36", "musl 1.2"
-  std::string prefix;   // sys.base_prefix: "/usr/local"
-  std::string stdlib;   // absolute path of the standard library's directory
-  base::Digest
-      identity;  // over the binary, libpython and the standard library: keys the bytecode it makes
+  std::string version;    // "3.11.2"
+  std::string tag;        // "3.11": names lib/python3.11 and says which wheels fit
+  std::string abi;        // "cp311"
+  std::string libc;       // "glibc 2.36", "musl 1.2"
+  std::string prefix;     // sys.base_prefix: "/usr/local"
+  std::string stdlib;     // absolute path of the standard library's directory
+  base::Digest identity;  // InterpreterIdentity: keys whatever it takes part in and is kept
 
   bool operator==(const Interpreter&) const = default;
 };

@@ -15,10 +15,15 @@ namespace {
 constexpr std::array<std::string_view, 3> kDriverLibraries = {"libcuda.so.", "libnvidia-",
                                                               "libnvcuvid.so."};
 
+// musl is one library and its own loader, which finds itself under any name of these parts.
+constexpr std::array<std::string_view, 7> kPartsOfMusl = {
+    "libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet."};
+
 constexpr size_t kMostLibraries = 1'000'000;
 
-bool IsOfDriver(std::string_view soname) {
-  return std::any_of(kDriverLibraries.begin(), kDriverLibraries.end(),
+template <size_t N>
+bool StartsWithAny(std::string_view soname, const std::array<std::string_view, N>& prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(),
                      [soname](std::string_view prefix) { return soname.starts_with(prefix); });
 }
 
@@ -39,7 +44,12 @@ std::vector<std::string> ListLibraries(WorkerClient& workers, const Image& image
 }
 
 std::vector<MissingLibrary> FindMissingLibraries(const std::vector<PackageMeta>& packages,
-                                                 const std::vector<std::string>& image_libraries) {
+                                                 const std::vector<std::string>& image_libraries,
+                                                 const std::string& libc) {
+  const bool musl = libc.starts_with("musl");
+  const auto comes_along = [musl](std::string_view soname) {
+    return StartsWithAny(soname, kDriverLibraries) || (musl && StartsWithAny(soname, kPartsOfMusl));
+  };
   std::set<std::string_view> there(image_libraries.begin(), image_libraries.end());
   for (const PackageMeta& package : packages) {
     for (const SharedLibrary& library : package.libraries) {
@@ -52,7 +62,7 @@ std::vector<MissingLibrary> FindMissingLibraries(const std::vector<PackageMeta>&
     std::set<std::string_view> told;
     for (const SharedLibrary& library : package.libraries) {
       for (const std::string& soname : library.needed) {
-        if (there.contains(soname) || IsOfDriver(soname) || !told.insert(soname).second) continue;
+        if (there.contains(soname) || comes_along(soname) || !told.insert(soname).second) continue;
         missing.push_back({soname, package.name + " " + package.version, library.path});
       }
     }

@@ -25,8 +25,10 @@ struct MissingLibrary {
 
 // What neither the image nor a package of the environment has, by any of its file names: where a
 // library is looked for (RPATH) is not followed, so what is named here is missing for certain. What
-// comes with a device's driver is left out. Each soname once a package.
+// comes with a device's driver is left out, and what is in the C library itself: `libc` is that of
+// the image's interpreter. Each soname once a package.
 std::vector<MissingLibrary> FindMissingLibraries(const std::vector<PackageMeta>& packages,
-                                                 const std::vector<std::string>& image_libraries);
+                                                 const std::vector<std::string>& image_libraries,
+                                                 const std::string& libc);
 
 }  // namespace rundlet::rootfs

@@ -134,11 +134,10 @@ Lock DecodeLock(std::string_view text) {
 
 base::Digest LockInputsKey(const LockInputs& inputs) {
   base::Sha256 hash;
-  hash.AddField("lock inputs 4");
-  for (const std::string& field : {inputs.interpreter.version, inputs.interpreter.abi,
-                                   inputs.interpreter.libc, inputs.machine, inputs.index}) {
-    hash.AddField(field);
-  }
+  hash.AddField("lock inputs 5");
+  hash.AddField(inputs.interpreter.hex());
+  hash.AddField(inputs.machine);
+  hash.AddField(inputs.index);
   hash.AddField(DigestOf(inputs.set).hex());
   for (const base::Digest& realm : inputs.realms) hash.AddField(realm.hex());
   return hash.Finish();

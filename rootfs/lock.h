@@ -9,7 +9,6 @@
 
 #include "base/digest.h"
 #include "rootfs/distribution.h"
-#include "rootfs/interpreter.h"
 #include "rootfs/requirement_set.h"
 
 namespace rundlet::rootfs {
@@ -32,7 +31,7 @@ Lock DecodeLock(std::string_view text);
 // What a resolution depends on, apart from the moment.
 struct LockInputs {
   RequirementSet set;                     // lists in any order, repeated at will
-  Interpreter interpreter;                // its version, ABI and libc count; not its identity
+  base::Digest interpreter;               // its identity: it tells the resolver what it likes
   std::string machine;                    // "x86_64"
   std::string index;                      // URL of the package index
   std::vector<base::Digest> realms = {};  // of those indexes that are asked with credentials

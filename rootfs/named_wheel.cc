@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -17,6 +18,7 @@ namespace rundlet::rootfs {
 namespace {
 
 constexpr uint64_t kWheelLimit = uint64_t{8} << 30;
+constexpr uint64_t kCopyPiece = 16 << 20;  // between looks at the cancel token
 
 Distribution NamedLike(const std::string& filename) {
   const WheelName parts = ParseWheelName(filename);
@@ -28,7 +30,8 @@ Distribution NamedLike(const std::string& filename) {
 }
 
 // The staging tree holds the one file; its content decides the key.
-NamedWheel Keep(store::Store& store, store::Staging staging, Distribution distribution) {
+NamedWheel Keep(store::Store& store, store::Staging staging, Distribution distribution,
+                const base::CancelToken* cancel) {
   const base::UniqueFd file = base::OpenAt(staging.tree(), distribution.filename, O_RDONLY);
   distribution.sha256 = base::DigestOfFile(file.get());
   const std::string key = distribution.WheelKey();
@@ -40,7 +43,7 @@ NamedWheel Keep(store::Store& store, store::Staging staging, Distribution distri
   store::Normalise(staging.tree());
   const store::Manifest manifest = store::ManifestOf(staging.tree());
   wheel.distribution.size = manifest.bytes;
-  const store::Lease make = store.Make(store::Kind::kWheel, key, nullptr);
+  const store::Lease make = store.Make(store::Kind::kWheel, key, cancel);
   store::EntryInfo info;
   info.kind = store::Kind::kWheel;
   info.key = key;
@@ -53,11 +56,14 @@ NamedWheel Keep(store::Store& store, store::Staging staging, Distribution distri
   return wheel;
 }
 
-void Copy(int from, int to, uint64_t size, const std::string& path) {
+void Copy(int from, int to, uint64_t size, const std::string& path,
+          const base::CancelToken* cancel) {
   uint64_t left = size;
   off_t offset = 0;
   while (left > 0) {
-    const ssize_t copied = sendfile(to, from, &offset, std::min(left, uint64_t{1} << 30));
+    if (cancel != nullptr) cancel->ThrowIfCancelled();
+    const ssize_t copied = sendfile(to, from, &offset, std::min(left, kCopyPiece));
+    if (copied < 0 && errno == EINTR) continue;
     if (copied < 0) base::ThrowErrno("copying wheel `{}`", base::Printable(path));
     if (copied == 0) break;
     left -= static_cast<uint64_t>(copied);
@@ -81,7 +87,7 @@ NamedWheel FetchByUrl(store::Store& store, WorkerClient& workers, const std::str
       FetchFile(store, workers,
                 {.label = distribution.Label(), .filename = distribution.filename, .url = url},
                 network, cancel);
-  return Keep(store, std::move(staging), std::move(distribution));
+  return Keep(store, std::move(staging), std::move(distribution), cancel);
 }
 
 std::optional<NamedWheel> FindWheel(store::Store& store, const base::Digest& sha256,
@@ -101,7 +107,7 @@ std::optional<NamedWheel> FindWheel(store::Store& store, const base::Digest& sha
 }
 
 NamedWheel TakeWheel(store::Store& store, int file, const std::string& path,
-                     const std::optional<Realm>& realm) {
+                     const std::optional<Realm>& realm, const base::CancelToken* cancel) {
   Distribution distribution = NamedLike(path.substr(path.rfind('/') + 1));
   distribution.realm = realm;
   struct stat info;
@@ -115,9 +121,9 @@ NamedWheel TakeWheel(store::Store& store, int file, const std::string& path,
   {
     const base::UniqueFd copy =
         base::OpenAt(staging.tree(), distribution.filename, O_WRONLY | O_CREAT | O_EXCL, 0644);
-    Copy(file, copy.get(), static_cast<uint64_t>(info.st_size), path);
+    Copy(file, copy.get(), static_cast<uint64_t>(info.st_size), path, cancel);
   }
-  return Keep(store, std::move(staging), std::move(distribution));
+  return Keep(store, std::move(staging), std::move(distribution), cancel);
 }
 
 }  // namespace rundlet::rootfs

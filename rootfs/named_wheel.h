@@ -31,8 +31,8 @@ std::optional<NamedWheel> FindWheel(store::Store& store, const base::Digest& sha
                                     const std::optional<Realm>& realm);
 
 // From a file that its user opened with their own rights, at `path` of their host. Throws
-// base::Error (kInvalid) when it is no regular file or has no wheel's name.
+// base::Error (kInvalid) when it is no regular file or has no wheel's name; Cancelled.
 NamedWheel TakeWheel(store::Store& store, int file, const std::string& path,
-                     const std::optional<Realm>& realm = {});
+                     const std::optional<Realm>& realm, const base::CancelToken* cancel);
 
 }  // namespace rundlet::rootfs

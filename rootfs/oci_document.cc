@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "base/walls.h"
 
 namespace rundlet::rootfs {
 namespace {
@@ -91,7 +92,8 @@ ManifestOrIndex ManifestOrIndexFromJson(const json& value, const DocumentOrigin&
   }
   if (!index) return ManifestFromFields(fields, value, origin);
   Index found;
-  for (const json& manifest : fields.List("manifests", kManifests)) {
+  const size_t most = base::Holds(base::Wall::kIndexManifests) ? kManifests : SIZE_MAX;
+  for (const json& manifest : fields.List("manifests", most)) {
     found.manifests.push_back(DescriptorFromJson(manifest, origin));
   }
   return found;

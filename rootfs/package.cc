@@ -178,7 +178,9 @@ WorkerReport RunWorker(store::Store& store, WorkerClient& workers, const Distrib
   const std::string key = distribution.WheelKey();
   const std::optional<store::EntryInfo> wheel = store.Find(store::Kind::kWheel, key);
   if (!wheel.has_value()) {
-    throw base::Error(base::Fault::kBug, "installing a wheel").Because("it was not fetched before");
+    throw base::Error(base::Fault::kHost, "reading its download")
+        .Because("it was removed from the store while it was wanted")
+        .Hint("run the command again");
   }
   const base::UniqueFd file = base::OpenAt(
       store.dir(), store::Store::PathOf(store::Kind::kWheel, key) + "/" + WheelFile(*wheel),

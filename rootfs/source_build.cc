@@ -141,7 +141,7 @@ base::Digest BuildKey(const SourceArchive& archive, const Lock& requirements,
 }
 
 NamedWheel KeepBuilt(store::Store& store, const SourceArchive& archive, const std::string& filename,
-                     std::string_view bytes) {
+                     std::string_view bytes, const base::CancelToken* cancel) {
   const WheelName parts = ParseWheelName(filename);
   const bool same_version = archive.version.empty() ||
                             CanonicalVersion(parts.version) == CanonicalVersion(archive.version);
@@ -151,7 +151,7 @@ NamedWheel KeepBuilt(store::Store& store, const SourceArchive& archive, const st
                              base::Printable(filename)));
   }
   const base::UniqueFd file = base::MemoryFile("wheel", bytes);
-  return TakeWheel(store, file.get(), filename, archive.realm);
+  return TakeWheel(store, file.get(), filename, archive.realm, cancel);
 }
 
 }  // namespace rundlet::rootfs

@@ -66,6 +66,6 @@ base::Digest BuildKey(const SourceArchive& archive, const Lock& requirements,
 // The wheel that a build gave: under its own digest, like every other. Throws base::Error
 // (kInvalid) when it is no wheel of that release.
 NamedWheel KeepBuilt(store::Store& store, const SourceArchive& archive, const std::string& filename,
-                     std::string_view bytes);
+                     std::string_view bytes, const base::CancelToken* cancel);
 
 }  // namespace rundlet::rootfs

@@ -31,6 +31,7 @@ enum class Defence : uint32_t {
   kBareRoot,      // it begins where nothing else is mounted
   kDirectory,     // it starts in a directory below its root
   kInit,          // its init cannot be looked into
+  kLifeline,      // it ends with the engine
   kLimits,        // of memory, processes, processor time and disk
   kCount,
 };

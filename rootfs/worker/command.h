@@ -38,8 +38,6 @@ nlohmann::json ReadImage(
     const nlohmann::json& request);  // index, manifest and config documents -> what they say
 nlohmann::json RegistryGet(
     const nlohmann::json& request);  // a manifest or blob of a registry -> a file or pipe
-nlohmann::json HashTree(
-    const nlohmann::json& request);  // digests of an interpreter's files below /image
 // Sandboxes.
 nlohmann::json Proxy(
     const nlohmann::json& request);  // CONNECT to a few hosts, for a sandbox without other network

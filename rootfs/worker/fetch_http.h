@@ -50,7 +50,7 @@ struct HttpFailure {
   bool again = false;
   bool host_fault = true;  // network or server; else the request itself is refused
   long status = 0;         // of the answer that ended it, when there was one
-  std::vector<std::string> challenges = {};  // its WWW-Authenticate headers
+  std::vector<std::string> challenges = {};  // its WWW-Authenticate headers; of the first host only
   HttpHeaders headers = {};                  // those that are passed on
 };
 
@@ -92,7 +92,7 @@ struct HttpRequest {
   std::string user = {};
   std::string password = {};
   std::string token = {};
-  std::string form = {};  // not empty: POSTed, as a form
+  std::string form = {};  // not empty: POSTed, as a form, and to no other host
   HttpMethod method = HttpMethod::kGet;
   std::optional<HttpRange> range = {};  // its target resumes nothing
   // The tag of what is there already: 304 is a failure then.

@@ -198,7 +198,9 @@ class HttpTransfer::State {
     }
     if (request_.method == HttpMethod::kHead) Set(CURLOPT_NOBODY, 1L);
     if (request_.text) Set(CURLOPT_ACCEPT_ENCODING, "gzip");
-    if (settings_.share_connections) Set(CURLOPT_PIPEWAIT, 1L);
+    // Without TLS it is known too late that a server takes one request at a time: each would wait
+    // for the one before.
+    if (settings_.share_connections && url_.starts_with("https:")) Set(CURLOPT_PIPEWAIT, 1L);
     Set(CURLOPT_HEADERFUNCTION, &State::OnHeader);
     Set(CURLOPT_HEADERDATA, static_cast<void*>(this));
     Set(CURLOPT_WRITEFUNCTION, &State::OnBody);
@@ -209,7 +211,7 @@ class HttpTransfer::State {
   }
 
   void SetCredentials() {
-    if (!IsSameOrigin(url_, request_.url)) return;
+    if (!IsSameOrigin(url_, request_.url) && base::Holds(base::Wall::kTokenOrigin)) return;
     if (!request_.user.empty()) {
       Set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
       Set(CURLOPT_USERNAME, request_.user.c_str());
@@ -267,8 +269,13 @@ class HttpTransfer::State {
     if (next.empty()) return Fail({"the server redirects to something that is no URL"});
     if (++redirects_ > kRedirectLimit)
       return Fail({fmt::format("more than {} redirects", kRedirectLimit)});
-    if (url_.starts_with("https:") && !next.starts_with("https:")) {
+    if (url_.starts_with("https:") && !next.starts_with("https:") &&
+        base::Holds(base::Wall::kStaysHttps)) {
       return Fail({fmt::format("the server redirects from https to `{}`",
+                               base::Printable(PartsOf(next).host))});
+    }
+    if (!request_.form.empty() && !IsSameOrigin(next, request_.url)) {
+      return Fail({fmt::format("`{}` redirects credentials to `{}`", host_,
                                base::Printable(PartsOf(next).host))});
     }
     url_ = next;
@@ -282,8 +289,10 @@ class HttpTransfer::State {
                         : status == 403                  ? " (forbidden)"
                         : status == 429                  ? " (too many requests)"
                                                          : "";
+    // What another host asks for after a redirect is none of what the first one may be given.
+    const bool own = IsSameOrigin(url_, request_.url);
     return Retry({fmt::format("`{}` answers {}{}", host_, status, words), again, true, status,
-                  answer_.challenges, answer_.headers});
+                  own ? answer_.challenges : std::vector<std::string>(), answer_.headers});
   }
 
   std::string CurlCause(CURLcode code) const {

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -28,7 +29,6 @@ namespace {
 
 constexpr auto kIdle = std::chrono::minutes(10);
 constexpr int kFailureFile = kFirstFile + 1;
-constexpr size_t kMostFailures = 32;
 constexpr int kNotServed = 424;  // an index's failure: no use in trying again, the fetcher did
 
 struct Index {
@@ -42,20 +42,19 @@ struct Gate {
   std::vector<GatedIndex> addresses;
   std::list<Index> indexes;  // in that order
   std::mutex mutex;
-  size_t failures = 0;  // written so far; guarded by it
+  bool failed = false;  // guarded by it
 
   Index& At(size_t number) { return *std::next(indexes.begin(), static_cast<ptrdiff_t>(number)); }
 
-  // For whoever started the resolver: it is told more than a status.
+  // For whoever started the resolver: it is told more than a status, the first time.
   void Note(size_t index, const HttpFailure& failure) {
     const std::scoped_lock lock(mutex);
-    if (failures++ == kMostFailures) return;
+    if (std::exchange(failed, true)) return;
     const nlohmann::json line = {{"index", index},
                                  {"status", failure.status},
                                  {"host", failure.host_fault},
                                  {"cause", failure.cause}};
-    base::WriteFd(kFailureFile,
-                  line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
+    base::WriteFd(kFailureFile, line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
                   "what an index answered");
   }
 };
@@ -254,8 +253,8 @@ class Connection {
 
 // Request: {"key", "indexes": [{"id", "url", "user", "password", "proxy"}, ...]} and the fields of
 // ReadHttpSettings; without a user, nothing is presented to an index. The first
-// file is the socket, the second one receives a line for each failure of an index: {"index",
-// "status", "host", "cause"}. Never answers: it serves until it is killed.
+// file is the socket, the second one receives the first failure of an index: {"index", "status",
+// "host", "cause"}. Never answers: it serves until it is killed.
 nlohmann::json IndexGate(const nlohmann::json& request) {
   Gate gate;
   gate.key = base::Digest::Parse(request.at("key").get<std::string>()).value();

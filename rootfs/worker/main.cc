@@ -10,7 +10,6 @@ constexpr std::array kCommands = {
     Command{"unpack-layer", UnpackLayer, kForArchives},
     Command{"split-archive", SplitArchive, kForArchives},
     Command{"read-image", ReadImage, kForArchives},  // a layer's digest, too
-    Command{"hash-tree", HashTree, kForDocuments},
     Command{"install-wheel", InstallWheel, kForArchives},
     Command{"parse-toml", ParseToml, kForDocuments},
     Command{"list-libraries", ListLibraries, kForDocuments},

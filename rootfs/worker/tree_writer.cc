@@ -38,6 +38,17 @@ base::Error Refuse(std::string_view path, std::string_view why) {
   base::ThrowErrno("{} `{}`", what, base::Printable(path.substr(0, 300)));
 }
 
+bool IsTooMuch(uint64_t size, uint64_t limit) {
+  return size > limit && base::Holds(base::Wall::kBudgets);
+}
+
+// Those that only programs read. user.overlay.* is how an overlay that no administrator mounts
+// marks its files.
+bool IsPlainAttribute(std::string_view name) {
+  return (name.starts_with("user.") && !name.starts_with("user.overlay.")) ||
+         !base::Holds(base::Wall::kAttributes);
+}
+
 bool IsWhiteout(const struct stat& info) { return S_ISCHR(info.st_mode) && info.st_rdev == 0; }
 
 std::optional<struct stat> Look(int parent, const std::string& name) {
@@ -65,11 +76,11 @@ void RemoveWhiteouts(int dir) {
 }  // namespace
 
 void TreeWriter::Count(const std::string& path) {
-  if (++report_.entries > limits_.entries) {
+  if (IsTooMuch(++report_.entries, limits_.entries)) {
     throw Refuse(path, fmt::format("is one too many: a layer may have {}", limits_.entries));
   }
   name_bytes_ += path.size();
-  if (name_bytes_ > limits_.name_bytes) {
+  if (IsTooMuch(name_bytes_, limits_.name_bytes)) {
     throw Refuse(path, fmt::format("is one too many: the names together exceed {}",
                                    base::HumanBytes(limits_.name_bytes)));
   }
@@ -219,12 +230,12 @@ void TreeWriter::ApplyMode(int fd, const TarEntry& entry, uint32_t mask) {
 void TreeWriter::ApplyXattrs(int fd, const TarEntry& entry) {
   uint64_t bytes = 0;
   for (const auto& [name, value] : entry.xattrs) {
-    if (!name.starts_with("user.") || name.starts_with("user.overlay.")) {
+    if (!IsPlainAttribute(name)) {
       ++report_.dropped_xattrs;
       continue;
     }
     bytes += name.size() + value.size();
-    if (bytes > limits_.xattr_bytes) {
+    if (IsTooMuch(bytes, limits_.xattr_bytes)) {
       throw Refuse(entry.path, fmt::format("has more than {} of extended attributes",
                                            base::HumanBytes(limits_.xattr_bytes)));
     }
@@ -270,7 +281,7 @@ void TreeWriter::WriteContent(int file, const TarEntry& entry, const std::string
   }
   // What is stored was found to be no more than the file's size.
   const uint64_t holes = entry.sparse->file_size - entry.size;
-  if (holes > limits_.hole_bytes - hole_bytes_) {
+  if (IsTooMuch(holes, limits_.hole_bytes - hole_bytes_)) {
     throw Refuse(path, fmt::format("is too sparse: the holes of a layer's files may together be {}",
                                    base::HumanBytes(limits_.hole_bytes)));
   }

@@ -111,7 +111,8 @@ void RunInit(Prepared& prepared, pid_t program) {
   prctl(PR_SET_DUMPABLE, Stands(Defence::kInit) ? 0 : 1, 0, 0, 0);
   close(prepared.status);
   while (true) {
-    pollfd polled[2] = {{watch.lifeline, POLLIN, 0}, {watch.signals, POLLIN, 0}};
+    pollfd polled[2] = {{Stands(Defence::kLifeline) ? watch.lifeline : -1, POLLIN, 0},
+                        {watch.signals, POLLIN, 0}};
     const int ready = poll(polled, 2, watch.oom_control < 0 ? -1 : kLookMilliseconds);
     if (ready < 0) continue;
     // A sandbox of which a part was killed would hang or lie: all of it goes, as on v2.

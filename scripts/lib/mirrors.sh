@@ -16,6 +16,5 @@ debian_sources() {
 _debian_mirror() {
   # shellcheck disable=SC2016  # apt's own format
   apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(CREATED_BY) $(LABEL)' 2>/dev/null |
-    awk -v label="$1" '$2 == "Debian" && $3 == "Packages" && substr($0, index($0, $4)) == label {
-      print $1; exit }'
+    awk -v rest="Debian Packages $1" '{ uri = $1; sub(/^[^ ]+ /, "") } $0 == rest { print uri; exit }'
 }

@@ -18,8 +18,12 @@ RUNDLET_IMAGE_PACKAGES=(mmdebstrap debian-archive-keyring python3 gzip)
 # To run the functional tests and the linters, beyond the two lists above.
 # shellcheck disable=SC2034
 RUNDLET_TEST_PACKAGES=(
-  clang-format shellcheck bubblewrap runc umoci skopeo zstd docker-registry apache2-utils openssl git
+  clang-format shellcheck bubblewrap runc umoci skopeo zstd docker-registry apache2-utils openssl git strace
 )
+
+# To compile a Python for musl in the suite `index` (tests/support/musl_python).
+# shellcheck disable=SC2034
+RUNDLET_MUSL_PACKAGES=(musl-tools gcc make dpkg debian-archive-keyring)
 
 # To boot a host of our own in the suite `emulated` (scripts/emulated-host).
 # shellcheck disable=SC2034

@@ -7,6 +7,15 @@
 #include "base/text.h"
 
 namespace rundlet::base {
+namespace {
+
+// Of several lines, the later ones: what an outsider said is no line of ours.
+std::string Indented(std::string_view text) {
+  const std::string clean = Printable(text.substr(0, text.find_last_not_of('\n') + 1));
+  return Join(Split(clean, '\n'), "\n  ");
+}
+
+}  // namespace
 
 Error& Error::Because(std::string cause) & {
   chain_.push_back(std::move(cause));
@@ -23,10 +32,11 @@ Error&& Error::Hint(std::string hint) && {
 void Error::While(std::string attempted) { chain_.insert(chain_.begin(), std::move(attempted)); }
 
 std::string Error::Render() const {
-  std::string text = fmt::format("error: {}\n", chain_.front());
-  for (size_t i = 1; i < chain_.size(); ++i) text += fmt::format("caused by: {}\n", chain_[i]);
-  if (!hint_.empty()) text += fmt::format("hint: {}\n", hint_);
-  return Printable(text);
+  std::string text = fmt::format("error: {}\n", Indented(chain_.front()));
+  for (size_t i = 1; i < chain_.size(); ++i)
+    text += fmt::format("caused by: {}\n", Indented(chain_[i]));
+  if (!hint_.empty()) text += fmt::format("hint: {}\n", Indented(hint_));
+  return text;
 }
 
 std::string ErrnoText(int error_number) {

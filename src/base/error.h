@@ -42,7 +42,7 @@ class Error : public std::exception {
   Fault fault() const { return fault_; }
   const std::vector<std::string>& chain() const { return chain_; }
   const std::string& hint() const { return hint_; }
-  // The text a user sees: "error: ...\ncaused by: ...\nhint: ...". Nothing in it is for a terminal.
+  // "error: ...\ncaused by: ...\nhint: ...\n"; other lines are indented, nothing is for a terminal.
   virtual std::string Render() const;
   const char* what() const noexcept override { return chain_.front().c_str(); }
 

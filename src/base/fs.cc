@@ -49,6 +49,23 @@ std::string BaseOf(const std::string& path) {
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
+// A file beside the one that it will replace. A killed process of our number, or a living one of
+// another pid namespace, may have one of that name there.
+struct Temporary {
+  std::string name;
+  UniqueFd fd;
+};
+
+Temporary NewTemporary(int parent, const std::string& name, mode_t mode) {
+  static std::atomic<unsigned> counter{0};
+  while (true) {
+    std::string temporary = fmt::format(".{}.{}.{}", name, getpid(), counter++);
+    UniqueFd fd(OpenBeneath(parent, temporary, O_WRONLY | O_CREAT | O_EXCL, mode));
+    if (fd.valid()) return {std::move(temporary), std::move(fd)};
+    if (errno != EEXIST) ThrowErrno("opening `{}`", temporary);
+  }
+}
+
 // Directories open at once: a hostile tree is deeper than there are descriptors, or a stack holds.
 constexpr int kDeepest = 64;
 
@@ -215,19 +232,17 @@ void WriteFd(int fd, std::string_view bytes, std::string_view what) {
 
 void ReplaceAt(int dir, const std::string& path, std::string_view bytes, mode_t mode,
                Durability durability) {
-  static std::atomic<unsigned> counter{0};
   const UniqueFd parent = OpenAt(dir, ParentOf(path), O_RDONLY | O_DIRECTORY);
   const std::string name = BaseOf(path);
-  const std::string temporary = fmt::format(".{}.{}.{}", name, getpid(), counter++);
+  const Temporary made = NewTemporary(parent.get(), name, mode);
   try {
-    const UniqueFd fd = OpenAt(parent.get(), temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
-    WriteFd(fd.get(), bytes, fmt::format("`{}`", path));
-    if (durability == Durability::kSynced && fsync(fd.get()) < 0) ThrowErrno("syncing `{}`", path);
-    if (renameat(parent.get(), temporary.c_str(), parent.get(), name.c_str()) < 0) {
+    WriteFd(made.fd.get(), bytes, fmt::format("`{}`", path));
+    if (durability == Durability::kSynced && fsync(made.fd.get()) < 0)
+      ThrowErrno("syncing `{}`", path);
+    if (renameat(parent.get(), made.name.c_str(), parent.get(), name.c_str()) < 0)
       ThrowErrno("replacing `{}`", path);
-    }
   } catch (...) {
-    unlinkat(parent.get(), temporary.c_str(), 0);
+    unlinkat(parent.get(), made.name.c_str(), 0);
     throw;
   }
   if (durability == Durability::kSynced && fsync(parent.get()) < 0)

@@ -6,6 +6,15 @@
 #include <numeric>
 
 namespace rundlet::base {
+namespace {
+
+// UTF-8 of U+0080 to U+009F, after its first byte: terminals obey these as they obey escapes.
+bool IsSecondControl(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 0x80 && byte <= 0x9f;
+}
+
+}  // namespace
 
 std::vector<std::string> Split(std::string_view text, char separator) {
   std::vector<std::string> parts;
@@ -83,10 +92,16 @@ std::string ClosestWord(std::string_view word, const std::vector<std::string>& c
 std::string Printable(std::string_view text) {
   std::string clean;
   clean.reserve(text.size());
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool two = byte == 0xc2 && i + 1 < text.size() && IsSecondControl(text[i + 1]);
     const bool control = byte < 0x20 || byte == 0x7f;
-    clean += control && c != '\t' && c != '\n' ? '?' : c;
+    if (two) {
+      clean += "??";
+      ++i;
+    } else {
+      clean += control && text[i] != '\t' && text[i] != '\n' ? '?' : text[i];
+    }
   }
   return clean;
 }

@@ -23,8 +23,8 @@ std::string HumanDuration(std::chrono::nanoseconds duration);
 // The closest of `candidates` to a mistyped word, or empty when none is close. For hints.
 std::string ClosestWord(std::string_view word, const std::vector<std::string>& candidates);
 
-// The text without control characters (escape sequences included): what outsiders say, made safe
-// for a terminal. Tabs and newlines stay.
+// The text without control characters (those of UTF-8 and escape sequences included): what
+// outsiders say, made safe for a terminal. Tabs and newlines stay.
 std::string Printable(std::string_view text);
 
 }  // namespace rundlet::base

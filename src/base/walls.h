@@ -31,9 +31,16 @@ enum class Wall : uint32_t {
   kImportedBytes,   // an imported blob is what names it
   kLayerBytes,      // a layer is what the image's config says
   kIndexLevels,     // indexes of images are nested a few deep
+  kIndexManifests,  // and name no more than so many
   kKeptBytes,       // a kept blob is what its name says
   kArrivedBytes,    // a download is compared with its lock
   kLeases,          // what is in use is not removed
+  kSetBytes,        // nor is a damaged list of it believed
+  kVerifiedBytes,   // what is installed is compared with what it was
+  kDiskBytes,       // and with what the disk holds
+  kCheckout,        // of a git repository nothing is checked out
+  kGitProtocols,    // git speaks one protocol
+  kCommit,          // and brings the commit that was asked for
   kStateOwner,      // the state directory is nobody else's
   // The workers'
   kWorkerMemory,    // each limits itself
@@ -43,6 +50,8 @@ enum class Wall : uint32_t {
   kServerName,      // by the name that a TLS client's hello says
   kFetchedBytes,    // a download is compared where it arrives, too
   kLoginOrigin,     // credentials go to the index they are for
+  kTokenOrigin,     // and not to where a server redirects
+  kStaysHttps,      // which is no place without TLS, either
   kMirroredBytes,   // a file of the mirror is what its page said
   kNames,           // an archive's names do not lead upwards
   kBeneath,         // and are looked up beneath a directory, through no link
@@ -50,6 +59,8 @@ enum class Wall : uint32_t {
   kRegistryBytes,   // what a registry sends is what was asked for
   kSeal,            // the gate serves what the index's pages name
   kModes,           // a layer's files have no setuid bits
+  kAttributes,      // and no attributes that a kernel obeys
+  kBudgets,         // there are no more than so many of anything
   kRatio,           // a layer is not many times its size
   kWheelRatio,      // nor is a wheel
   kRecord,          // a wheel's files are what its RECORD says

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/own_scope.h"
 #include "cli/table_text.h"
 #include "runtime/cgroup/engine_groups.h"
@@ -80,8 +81,7 @@ int RunDoctor(const Context& context) {
     fmt::print("{}\n", list.dump(2));
   } else {
     fmt::print("{}", table.Render());
-    fmt::print(stderr, "{}\n",
-               good ? "sandboxes can run on this host" : "sandboxes cannot run on this host");
+    Say("{}\n", good ? "sandboxes can run on this host" : "sandboxes cannot run on this host");
   }
   return good ? 0 : static_cast<int>(base::Fault::kHost);
 }

@@ -19,6 +19,7 @@
 #include "cli/finish_bytecode.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "engine/prune_daily.h"
 
@@ -43,8 +44,7 @@ std::optional<engine::Script> FindScript(const std::string& command) {
 void PrintTimings(const engine::ExecOutcome& outcome) {
   const auto line = [&outcome](const char* what, int64_t at) {
     if (at != 0)
-      fmt::print(stderr, "{:>9.3f} ms  {}\n", static_cast<double>(at - outcome.requested_at) / 1e6,
-                 what);
+      Say("{:>9.3f} ms  {}\n", static_cast<double>(at - outcome.requested_at) / 1e6, what);
   };
   line("image, packages and mounts known", outcome.prepared_at);
   for (size_t i = 0; i < outcome.stages.size(); ++i) {
@@ -52,8 +52,8 @@ void PrintTimings(const engine::ExecOutcome& outcome) {
   }
   line("the program has ended", outcome.ended_at);
   line("the sandbox is gone", base::MonotonicNanoseconds());
-  fmt::print(stderr, "peak memory {}, processor time {}\n", base::HumanBytes(outcome.peak_memory),
-             base::HumanDuration(outcome.cpu_time));
+  Say("peak memory {}, processor time {}\n", base::HumanBytes(outcome.peak_memory),
+      base::HumanDuration(outcome.cpu_time));
 }
 
 int RunExec(const ExecArguments& arguments, const Context& context) {

@@ -1,20 +1,24 @@
 #include "cli/finish_bytecode.h"
 
-#include <cstdio>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "cli/interrupt.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "engine/bytecode.h"
 
 namespace rundlet::cli {
 
 void FinishBytecode(engine::Engine& engine, const Options& options) {
-  std::fflush(stdout);
+  FlushOutput();
+  const size_t left = engine.bytecode().left();
+  std::vector<std::string> failures = engine.bytecode().TakeFailures();
+  if (left == 0 && failures.empty()) return;
   Progress progress(options);
   engine::EventBus events(progress.Sink());
-  if (const size_t left = engine.bytecode().left(); left > 0) {
+  if (left > 0) {
     try {
       const std::string task =
           fmt::format("compile {} {}", left, left == 1 ? "package" : "packages");
@@ -24,7 +28,9 @@ void FinishBytecode(engine::Engine& engine, const Options& options) {
       return;
     }
   }
-  for (const std::string& failure : engine.bytecode().TakeFailures())
+  const std::vector<std::string> later = engine.bytecode().TakeFailures();
+  failures.insert(failures.end(), later.begin(), later.end());
+  for (const std::string& failure : failures)
     events.Send({.kind = engine::EventKind::kNote, .task = "bytecode", .text = failure});
 }
 

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/table_text.h"
 
 namespace rundlet::cli {
@@ -59,8 +60,7 @@ void RunGc(const engine::GcRequest& request, const Context& context) {
                   base::HumanBytes(item.bytes), removed ? "nobody" : item.owner});
   }
   if (dry || count != 0) fmt::print("{}", table.Render());
-  fmt::print(stderr, "{} {} entries, {}\n", dry ? "would remove" : "removed", count,
-             base::HumanBytes(bytes));
+  Say("{} {} entries, {}\n", dry ? "would remove" : "removed", count, base::HumanBytes(bytes));
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ void Export(const std::string& name, const std::string& path, const Context& con
                                       {"path", path},
                                       {"blobs", done.exported.blobs},
                                       {"bytes", done.exported.bytes}}
-                   .dump());
+                   .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     fmt::print("{}: {} blobs, {}, in {}\n", name, done.exported.blobs,
                base::HumanBytes(done.exported.bytes), base::Printable(path));

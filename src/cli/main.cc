@@ -1,5 +1,6 @@
 // rundlet: the program people use. One file a command; this one holds the global options and
 // reports errors.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -9,6 +10,7 @@
 #include <iterator>
 #include <span>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "base/error.h"
@@ -16,6 +18,7 @@
 #include "cli/choice.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/own_scope.h"
 #include "engine/config.h"
 #include "runtime/launcher.h"
@@ -58,6 +61,15 @@ constexpr Command kCommands[] = {{"run", AddRun},         {"plan", AddPlan},    
                                  {"package", AddPackage}, {"table", AddTable},  {"runs", AddRuns},
                                  {"gc", AddGc},           {"doctor", AddDoctor}};
 
+// What its caller closed would be the number of the next file that is opened here: what is printed
+// would go into that, and a sandbox would get it for a stream.
+bool OpenClosedStreams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) return false;
+  }
+  return true;
+}
+
 // Describing all of them takes longer than all else that is done before a sandbox is asked for: if
 // one is named, it alone is (and whatever else has such a name). For help, and for a name that
 // nobody knows, all are.
@@ -82,9 +94,19 @@ int ReportError(base::Error& error) {
   return static_cast<int>(error.fault());
 }
 
+int ReportBug(const std::exception& error) {
+  base::Error bug(base::Fault::kBug, "running this command");
+  bug.Because(error.what());
+  return ReportError(bug);
+}
+
 // Help and the version are asked for, and no fault.
 int ReportUsage(const CLI::App& program, const CLI::ParseError& error) {
-  if (error.get_exit_code() == 0) return program.exit(error);
+  if (error.get_exit_code() == 0) {
+    const int exit_code = program.exit(error);
+    FlushOutput();
+    return exit_code;
+  }
   std::string cause = base::Printable(error.what());
   const auto is_capital = [&cause](size_t i) {
     return i < cause.size() && cause[i] >= 'A' && cause[i] <= 'Z';
@@ -98,7 +120,27 @@ int ReportUsage(const CLI::App& program, const CLI::ParseError& error) {
   return ReportError(refusal);
 }
 
+// What a command throws, told.
+template <typename Work>
+int Reporting(const Work& work) {
+  try {
+    return work();
+  } catch (const base::Cancelled&) {
+    std::fputs("interrupted\n", stderr);
+    return 128 + InterruptSignal();
+  } catch (base::Error& error) {
+    return ReportError(error);
+  } catch (const std::system_error& error) {
+    if (std::ferror(stdout) == 0) return ReportBug(error);
+    base::Error lost = LostOutput(error.code().value());  // fmt found it
+    return ReportError(lost);
+  } catch (const std::exception& error) {
+    return ReportBug(error);
+  }
+}
+
 int Main(int argc, char** argv) {
+  if (!OpenClosedStreams()) return static_cast<int>(base::Fault::kHost);  // nobody could read why
   CatchInterrupts();
   Context context;
   CLI::App program("rundlet: Python steps in sandboxes, without containers to build");
@@ -106,21 +148,15 @@ int Main(int argc, char** argv) {
   program.fallthrough();
   AddGlobalOptions(program, context.options);
   AddCommands(program, context, {argv, static_cast<size_t>(argc)});
-  try {
-    program.parse(argc, argv);
-    return context.exit_code;
-  } catch (const CLI::ParseError& error) {
-    return ReportUsage(program, error);
-  } catch (const base::Cancelled&) {
-    std::fputs("interrupted\n", stderr);
-    return 128 + InterruptSignal();
-  } catch (base::Error& error) {
-    return ReportError(error);
-  } catch (const std::exception& error) {
-    base::Error bug(base::Fault::kBug, "running this command");
-    bug.Because(error.what());
-    return ReportError(bug);
-  }
+  return Reporting([&] {
+    try {
+      program.parse(argc, argv);
+      FlushOutput();
+      return context.exit_code;
+    } catch (const CLI::ParseError& error) {
+      return ReportUsage(program, error);
+    }
+  });
 }
 
 }  // namespace

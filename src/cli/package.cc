@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/package_commands.h"
 #include "cli/table_text.h"
 
@@ -57,8 +58,7 @@ void ListPackages(const Context& context) {
     std::fputs("no packages yet\n", stderr);
   } else {
     fmt::print("{}", table.Render());
-    if (!context.options.quiet)
-      fmt::print(stderr, "{} packages, {}\n", rows.size(), base::HumanBytes(bytes));
+    if (!context.options.quiet) Say("{} packages, {}\n", rows.size(), base::HumanBytes(bytes));
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/package_commands.h"
 #include "cli/table_text.h"
 #include "cli/time_text.h"
@@ -46,9 +47,9 @@ void PrintPruning(const engine::Pruning& pruning, bool dry_run, const Options& o
   }
   if (!pruning.removed.empty()) fmt::print("{}", table.Render());
   if (options.quiet) return;
-  fmt::print(stderr, "{} {}, {}; {} left, {}; {} of them needed by runs\n", pruning.removed.size(),
-             dry_run ? "would be removed" : "removed", base::HumanBytes(bytes), pruning.kept,
-             base::HumanBytes(pruning.kept_bytes), pruning.needed);
+  Say("{} {}, {}; {} left, {}; {} of them needed by runs\n", pruning.removed.size(),
+      dry_run ? "would be removed" : "removed", base::HumanBytes(bytes), pruning.kept,
+      base::HumanBytes(pruning.kept_bytes), pruning.needed);
 }
 
 void Prune(const PruneArguments& arguments, const Context& context) {

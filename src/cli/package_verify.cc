@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/package_commands.h"
 #include "cli/progress.h"
 #include "engine/verify_packages.h"
@@ -33,8 +34,8 @@ void PrintVerification(const engine::Verification& found, const Options& options
         {"entries", found.entries}, {"bytes", found.bytes}, {"damaged", std::move(damaged)}};
     fmt::print("{}\n", document.dump(2));
   } else if (!options.quiet) {
-    fmt::print(stderr, "{} entries, {}: {} damaged\n", found.entries, base::HumanBytes(found.bytes),
-               found.damaged.size());
+    Say("{} entries, {}: {} damaged\n", found.entries, base::HumanBytes(found.bytes),
+        found.damaged.size());
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/package_commands.h"
 #include "cli/table_text.h"
 #include "engine/package_uses.h"
@@ -57,7 +58,7 @@ void ExplainPackage(const std::string& text, const Context& context) {
   if (context.options.output == Output::kJson) {
     fmt::print("{}\n", list.dump(2));
   } else if (reasons.empty()) {
-    fmt::print(stderr, "`{}` is installed; no run that is kept used it\n", name);
+    Say("`{}` is installed; no run that is kept used it\n", name);
   } else {
     fmt::print("{}", table.Render());
   }

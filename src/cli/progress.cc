@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/output.h"
 
 namespace rundlet::cli {
 namespace {
@@ -131,7 +132,7 @@ class Progress::View {
     const std::lock_guard lock(mutex_);
     Erase();
     const std::string line = LineFor(event, colours_, verbose_);
-    if (!line.empty()) fmt::print(stderr, "{}\n", line);
+    if (!line.empty()) Say("{}\n", line);
     if (terminal_) {
       Track(event);
       Draw();
@@ -173,7 +174,7 @@ class Progress::View {
       std::string line =
           fmt::format("  .. {}{}  {} {}", active.phase == "resolve" ? "resolve for " : "",
                       base::Printable(active.task), time, Amount(active.latest));
-      fmt::print(stderr, "{}\n", line.substr(0, width));
+      Say("{}\n", line.substr(0, width));
       ++drawn_;
     }
     std::fflush(stderr);
@@ -181,7 +182,7 @@ class Progress::View {
 
   void Erase() {
     if (drawn_ == 0) return;
-    fmt::print(stderr, "\033[{}A\033[J", drawn_);
+    Say("\033[{}A\033[J", drawn_);
     drawn_ = 0;
   }
 

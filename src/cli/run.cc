@@ -8,6 +8,7 @@
 #include "cli/finish_bytecode.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/preview_text.h"
 #include "cli/progress.h"
 #include "cli/project_options.h"
@@ -73,8 +74,8 @@ void PrintText(const engine::RunSummary& summary, bool quiet) {
   if (quiet) return;
   for (const engine::StepRecord& step : summary.record.steps) {
     if (step.result != "failed" || !IsUserStep(step)) continue;
-    fmt::print(stderr, "`rundlet shell --run {} {}` opens the sandbox of `{}`\n", summary.record.id,
-               step.name, step.name);
+    Say("`rundlet shell --run {} {}` opens the sandbox of `{}`\n", summary.record.id, step.name,
+        step.name);
   }
   size_t ran = 0;
   size_t kept = 0;
@@ -84,12 +85,11 @@ void PrintText(const engine::RunSummary& summary, bool quiet) {
     if (step.result == "cached" || step.result == "not-needed") ++kept;
   }
   const auto seconds = std::chrono::nanoseconds(static_cast<int64_t>(summary.record.seconds * 1e9));
-  fmt::print(stderr,
-             "run {} {} in {}: {} steps ran, {} kept from earlier; packages: {} installed, {} "
-             "reused, {} fetched; "
-             "{} resolves\n",
-             summary.record.id, engine::NameOf(summary.record.state), base::HumanDuration(seconds),
-             ran, kept, summary.installed, summary.reused, summary.fetched, summary.resolved);
+  Say("run {} {} in {}: {} steps ran, {} kept from earlier; packages: {} installed, {} "
+      "reused, {} fetched; "
+      "{} resolves\n",
+      summary.record.id, engine::NameOf(summary.record.state), base::HumanDuration(seconds), ran,
+      kept, summary.installed, summary.reused, summary.fetched, summary.resolved);
 }
 
 int RunRun(const ProjectOptions& options, bool dry_run, const Context& context) {

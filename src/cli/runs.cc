@@ -80,8 +80,9 @@ void Show(const std::string& id, const Context& context) {
   const std::unique_ptr<engine::Engine> engine = context.OpenEngine();
   const engine::RunRecord run = engine::FindRun(engine->store(), id);
   if (context.options.output == Output::kJson) return PrintJson(ToJson(run));
-  fmt::print("run {} of {} ({}): {}, started {}, took {}\n\n", run.id, run.project, run.path,
-             engine::NameOf(run.state), TimeText(run.started_at), Seconds(run.seconds));
+  fmt::print("run {} of {} ({}): {}, started {}, took {}\n\n", run.id, base::Printable(run.project),
+             base::Printable(run.path), engine::NameOf(run.state), TimeText(run.started_at),
+             Seconds(run.seconds));
   TableText table({{"STEP"},
                    {"KIND"},
                    {"RESULT"},
@@ -115,7 +116,7 @@ void Logs(const std::string& id, const std::string& step, const Context& context
   const std::string text = engine::ReadLogs(engine->store(), run, step);
   if (context.options.output == Output::kJson)
     return PrintJson({{"run", run.id}, {"step", step}, {"log", text}});
-  fmt::print("{}", text);
+  fmt::print("{}", base::Printable(text));
 }
 
 }  // namespace

@@ -37,9 +37,12 @@ class LineReader {
       fd_.reset();
       return;
     }
+    // What came before has no end of a line: a long one is not searched again for each piece of it.
+    size_t from = pending_.size();
     pending_.append(buffer, static_cast<size_t>(count));
     size_t begin = 0;
-    for (size_t end; (end = pending_.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    for (size_t end; (end = pending_.find('\n', from)) != std::string::npos;
+         from = begin = end + 1) {
       Give(std::string_view(pending_).substr(begin, end - begin));
     }
     pending_.erase(0, begin);

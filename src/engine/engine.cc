@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -19,10 +20,21 @@ std::unique_ptr<store::Store> OpenStore(const Config& config) {
   return store::Store::Open(config.state_dir);
 }
 
+// A lease is an open file, and a package has several while it is installed. Sandboxes have limits
+// of their own.
+Config WithOpenFiles(Config config) {
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  return config;
+}
+
 }  // namespace
 
 Engine::Engine(Config config)
-    : config_(std::move(config)),
+    : config_(WithOpenFiles(std::move(config))),
       installation_(FindInstallation()),
       store_(OpenStore(config_)),
       launcher_(installation_.launcher, store_->dir()),

@@ -63,7 +63,7 @@ void AddMissingLibraries(Engine& engine, const rootfs::Image& image,
   }
   if (!any) return;
   std::vector<rootfs::MissingLibrary> missing =
-      rootfs::FindMissingLibraries(packages, LibrariesOf(engine, image));
+      rootfs::FindMissingLibraries(packages, LibrariesOf(engine, image), image.interpreter.libc);
   if (missing.size() > kMostMissing) missing.resize(kMostMissing);
   for (const rootfs::MissingLibrary& one : missing) {
     warnings.push_back(fmt::format(

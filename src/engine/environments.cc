@@ -93,8 +93,9 @@ ReadyEnvironment Stack(Engine& engine, const rootfs::Image& image, const rootfs:
   ReadyEnvironment ready;
   rootfs::EnvironmentParts parts;
   parts.interpreter = image.interpreter;
-  parts.venv_key = rootfs::EnsureVenv(engine.store(), image.interpreter);
+  parts.venv_key = rootfs::VenvKey(image.interpreter);
   ready.leases.push_back(engine.store().Use(Kind::kSkeleton, parts.venv_key));
+  rootfs::EnsureVenv(engine.store(), image.interpreter);
   for (const Distribution& distribution : lock.distributions) {
     parts.distributions.push_back(
         FindInstalled(engine, distribution, image.interpreter, ready.leases));
@@ -126,6 +127,16 @@ bool IsInstalled(Engine& engine, const Distribution& distribution,
              .Find(Kind::kPackage, rootfs::PackageKey(distribution, interpreter.tag))
              .has_value() &&
          engine.store().Find(Kind::kLower, LowerKeyOf(distribution, interpreter)).has_value();
+}
+
+std::vector<store::Lease> HoldParts(Engine& engine, const Distribution& distribution,
+                                    const rootfs::Interpreter& interpreter) {
+  store::Store& store = engine.store();
+  std::vector<store::Lease> leases;
+  leases.push_back(store.Use(Kind::kWheel, distribution.WheelKey()));
+  leases.push_back(store.Use(Kind::kPackage, rootfs::PackageKey(distribution, interpreter.tag)));
+  leases.push_back(store.Use(Kind::kLower, LowerKeyOf(distribution, interpreter)));
+  return leases;
 }
 
 void InstallOne(Engine& engine, const rootfs::Image& image, const Distribution& distribution,
@@ -170,9 +181,11 @@ ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
   if (auto ready = KeptEnvironment(engine, image, lock).Find()) return *std::move(ready);
   const Bytecode bytecode = IsFlat(lock) ? Bytecode::kNow : Bytecode::kLater;
   WheelFetcher fetcher(engine, events, cancel);
+  std::vector<std::vector<store::Lease>> held;
   std::vector<Job> jobs;
   for (const Distribution& distribution : lock.distributions) {
     if (IsInstalled(engine, distribution, image.interpreter)) continue;
+    held.push_back(HoldParts(engine, distribution, image.interpreter));
     Job install = {
         .run = [&] { InstallOne(engine, image, distribution, bytecode, events, cancel); }};
     if (!IsFetched(engine, distribution)) {

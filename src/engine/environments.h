@@ -26,6 +26,11 @@ bool IsFetched(Engine& engine, const rootfs::Distribution& distribution);
 bool IsInstalled(Engine& engine, const rootfs::Distribution& distribution,
                  const rootfs::Interpreter& interpreter);
 
+// Its download, its package and their bytecode, there or not: what is made of one for the next, and
+// at last for a sandbox, is not removed in between while these live.
+std::vector<store::Lease> HoldParts(Engine& engine, const rootfs::Distribution& distribution,
+                                    const rootfs::Interpreter& interpreter);
+
 // Whether its packages are put together on disk. That is done once: with their bytecode.
 bool IsFlat(const rootfs::Lock& lock);
 

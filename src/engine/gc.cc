@@ -38,6 +38,8 @@ constexpr const char* kDamaged = "(damaged)";
 constexpr int64_t kReplacing = 3600;
 // Seconds: what was used so lately may be in use, and is not too much yet.
 constexpr int64_t kLately = 3600;
+// Directories open at once.
+constexpr unsigned kDeepestCounted = 128;
 
 // What is not an entry, and to whom it belongs.
 struct OtherFolder {
@@ -207,18 +209,26 @@ void SweepLeftOvers(store::Store& store, const std::string& folder) {
   }
 }
 
+void SweepLeftOvers(store::Store& store) {
+  for (const char* folder : {"images", "locks"}) SweepLeftOvers(store, folder);
+  for (const base::DirEntry& entry : base::ListDir(store.dir(), "cache")) {
+    if (entry.type == DT_DIR) SweepLeftOvers(store, "cache/" + entry.name);
+  }
+}
+
 // Running commands change these folders meanwhile: what is gone, or is no directory any more,
-// counts as nothing.
-uint64_t BytesBelow(int dir, const std::string& name) {
+// counts as nothing. So does what lies deeper than anything but a hostile program puts it.
+uint64_t BytesBelow(int dir, const std::string& name, unsigned depth = 0) {
   struct stat info;
   if (fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return 0;
   if (!S_ISDIR(info.st_mode)) return S_ISREG(info.st_mode) ? uint64_t(info.st_size) : 0;
+  if (depth == kDeepestCounted) return 0;
   const base::UniqueFd folder(
       openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!folder.valid()) return 0;
   uint64_t bytes = 0;
   for (const base::DirEntry& entry : base::ListDir(folder.get())) {
-    bytes += BytesBelow(folder.get(), entry.name);
+    bytes += BytesBelow(folder.get(), entry.name, depth + 1);
   }
   return bytes;
 }
@@ -320,7 +330,7 @@ std::vector<GcItem> CollectGarbage(Engine& engine, const GcRequest& request,
   }
   if (mode == GcMode::kRemove) {
     store.SweepLeases();
-    for (const char* folder : {"images", "locks"}) SweepLeftOvers(store, folder);
+    SweepLeftOvers(store);
     rootfs::SweepDownloads(store, std::chrono::seconds(kReplacing));
   }
   for (const OtherFolder& other : kOthers) {

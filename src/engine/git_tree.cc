@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/host_port.h"
 #include "base/text.h"
+#include "base/walls.h"
 #include "engine/capture.h"
 #include "engine/host_files.h"
 #include "engine/sandbox_network.h"
@@ -22,6 +23,8 @@ namespace {
 
 using base::Error;
 using base::Fault;
+using base::Holds;
+using base::Wall;
 
 constexpr uint64_t kGitMemory = uint64_t{2} << 30;
 constexpr size_t kGitTail = 4096;
@@ -39,6 +42,13 @@ cd /tmp/repository
 git fetch --quiet --depth=1 --no-tags "$1" "$2"
 git rev-parse --verify --quiet 'FETCH_HEAD^{commit}'
 git archive --format=tar --prefix=source/ FETCH_HEAD >&3
+)";
+
+// What is not done: a tree that is checked out says what else git has to fetch.
+constexpr const char* kCheckOut = R"(git config core.bare false
+git --work-tree=/tmp checkout --quiet --force FETCH_HEAD
+cd /tmp
+GIT_DIR=/tmp/repository GIT_WORK_TREE=/tmp git submodule --quiet update --init >&2
 )";
 
 base::HostPort HostOf(const rootfs::GitRevision& wanted) {
@@ -62,13 +72,14 @@ runtime::SandboxSpec GitSpec(Engine& engine, const rootfs::GitRevision& wanted,
                       {"HOME", "/tmp"},
                       {"GIT_CONFIG_NOSYSTEM", "1"},
                       {"GIT_TERMINAL_PROMPT", "0"},
-                      {"GIT_ALLOW_PROTOCOL", "https"},
                       {"GIT_HTTP_LOW_SPEED_LIMIT", "1000"},
                       {"GIT_HTTP_LOW_SPEED_TIME", "60"},
                       {"GIT_SSL_CAINFO", kBundleInside}};
+  if (Holds(Wall::kGitProtocols)) spec.environment.emplace_back("GIT_ALLOW_PROTOCOL", "https");
   ApplyNetwork(engine, network, spec, handed);
   for (const runtime::Mount& mount : handed.mounts) spec.mounts.mounts.push_back(mount);
   spec.argv = {"sh", "-c", kScript, "sh", wanted.url, wanted.revision};
+  if (!Holds(Wall::kCheckout)) spec.argv[2] += kCheckOut;
   ApplyLimits({.memory = kGitMemory, .cpus = {}, .pids = {}, .disk = {}, .timeout = {}}, spec);
   return spec;
 }
@@ -131,7 +142,8 @@ GitTree FetchGitTree(Engine& engine, const rootfs::GitRevision& wanted, const st
   CheckGitEnd(outcome, checked.value(), timeout, errors.text(),
               GitFailure(wanted, name, Fault::kHost));
   const std::string& commit = tree.source.commit;
-  const bool other = rootfs::IsCommit(wanted.revision) && commit != wanted.revision;
+  const bool other =
+      Holds(Wall::kCommit) && rootfs::IsCommit(wanted.revision) && commit != wanted.revision;
   if (!rootfs::IsCommit(commit) || other) {
     throw GitFailure(wanted, name, Fault::kInvalid)
         .Because(

@@ -126,8 +126,7 @@ runtime::Sandbox IndexGate::Serve(runtime::Sandbox& sandbox) const {
 std::optional<Error> IndexGate::Failure() const {
   if (lseek(failures_.get(), 0, SEEK_SET) < 0) base::ThrowErrno("reading what an index answered");
   const std::string text = base::ReadFd(failures_.get(), kFailuresLimit, "what an index answered");
-  const nlohmann::json line =
-      nlohmann::json::parse(text.substr(0, text.find('\n')), nullptr, false);
+  const nlohmann::json line = nlohmann::json::parse(text, nullptr, false);
   if (!line.is_object()) return std::nullopt;
   const auto index = line.value("index", accesses_.size());
   const int status = line.value("status", 0);

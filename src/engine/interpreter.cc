@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/error.h"
 #include "base/fs.h"
@@ -28,11 +27,6 @@ try:
     libc = os.confstr("CS_GNU_LIBC_VERSION")
 except (ValueError, OSError, AttributeError):
     libc = None
-library = None
-if sysconfig.get_config_var("Py_ENABLE_SHARED"):
-    library = os.path.join(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME"))
-    if not os.path.exists(library):  # Debian's program holds its own copy
-        library = None
 print(json.dumps({
     "executable": os.path.realpath(sys.executable),
     "version": "%d.%d.%d" % sys.version_info[:3],
@@ -40,7 +34,6 @@ print(json.dumps({
     "libc": libc or "musl",
     "prefix": sys.base_prefix,
     "stdlib": os.path.realpath(sysconfig.get_path("stdlib")),
-    "library": library and os.path.realpath(library),
 }))
 )";
 
@@ -137,12 +130,7 @@ rootfs::Interpreter ProbeInterpreter(Engine& engine, const rootfs::Image& image,
   if (implementation != "cpython-" + version[0] + version[1]) {
     Refuse(image, fmt::format("its python3 is `{}`; only CPython is supported", implementation));
   }
-  const auto library = answer.find("library");
-  const bool shared = library != answer.end() && !library->is_null();
-  std::optional<std::string> shared_library;
-  if (shared) shared_library = PathField(image, answer, "library");
-  interpreter.identity = rootfs::HashInterpreter(engine.workers(), image, interpreter.executable,
-                                                 shared_library, interpreter.stdlib, cancel);
+  interpreter.identity = rootfs::InterpreterIdentity(image);
   return interpreter;
 }
 

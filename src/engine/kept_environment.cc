@@ -43,7 +43,7 @@ KeptEnvironment::KeptEnvironment(Engine& engine, const rootfs::Image& image,
                                  const rootfs::Lock& lock)
     : engine_(engine) {
   base::Sha256 hash;
-  hash.AddField("kept environment 1");
+  hash.AddField("kept environment 2");
   hash.AddField(image.manifest_digest.hex());
   const auto add = [&](Kind kind, std::string key) {
     hash.AddField(key);
@@ -54,7 +54,10 @@ KeptEnvironment::KeptEnvironment(Engine& engine, const rootfs::Image& image,
     add(Kind::kPackage, rootfs::PackageKey(one, image.interpreter.tag));
     add(Kind::kLower, rootfs::LowerKey(entries_.back().second, image.interpreter));
   }
-  for (const std::string& name : lock.preferred) hash.AddField(name);
+  for (const std::string& name : lock.preferred) {
+    hash.AddField("preferred");  // a name may look like a key
+    hash.AddField(name);
+  }
   key_ = hash.Finish();
 }
 

@@ -8,7 +8,8 @@
 namespace rundlet::engine {
 
 // Adds them, with bytecode that this image's interpreter made, at /rundlet/python. They are
-// compiled when no sandbox of this interpreter had them before.
-void AddOwnModules(Engine& engine, const rootfs::Image& image, HandedMounts& handed);
+// compiled when no sandbox of this interpreter had them before. Throws base::Error, Cancelled.
+void AddOwnModules(Engine& engine, const rootfs::Image& image, HandedMounts& handed,
+                   const base::CancelToken* cancel);
 
 }  // namespace rundlet::engine

@@ -147,10 +147,20 @@ struct Glob {
   int result;
 };
 
+// As a pattern that means this path alone.
+std::string Literally(const std::string& path) {
+  std::string pattern;
+  for (const char c : path) {
+    if (std::string_view("*?[\\").find(c) != std::string_view::npos) pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
 std::vector<std::string> FilesOf(const Project& project, const plans::TableName& name,
                                  const plans::SourceTable& table) {
   const std::string pattern =
-      table.path.starts_with('/') ? table.path : project.root + "/" + table.path;
+      table.path.starts_with('/') ? table.path : Literally(project.root) + "/" + table.path;
   const Glob glob(pattern);
   std::vector<std::string> paths;
   if (glob.result == 0)

@@ -83,7 +83,7 @@ std::string RunReader(Engine& engine, const Project& project, const rootfs::Imag
   const ImageSandbox sandbox(engine, image);
   runtime::SandboxSpec spec = sandbox.Spec();
   HandedMounts handed;
-  AddOwnModules(engine, image, handed);
+  AddOwnModules(engine, image, handed, cancel);
   auto& mounts = spec.mounts.mounts;
   mounts.push_back(rootfs::EnvironmentMount(ready.environment));
   mounts.push_back({"/work", runtime::StorePath{work.tree_path()}});

@@ -52,16 +52,20 @@ rootfs::Image AnyImage(Engine& engine) {
 
 Preview ReadHead(Engine& engine, const std::string& name, unsigned rows, EventBus& events,
                  const base::CancelToken* cancel) {
-  const Table table = ChooseTable(engine, name);
+  const Table chosen = ChooseTable(engine, name);
   const rootfs::Image image = AnyImage(engine);
   const Resolution resolution =
       ResolveShipped(engine, image, "sql-requirements.txt", events, cancel);
   const ReadyEnvironment ready = EnsureEnvironment(engine, image, resolution.lock, events, cancel);
-  StepSource source = {.files = {}, .table = table.name, .format = "parquet"};
-  const base::UniqueFd dir =
-      base::OpenAt(engine.store().dir(), table.Directory(), O_RDONLY | O_DIRECTORY);
-  for (const TableFile& file : table.files)
-    source.files.push_back(base::OpenAt(dir.get(), file.file, O_PATH));
+  // Only now: until here another run may have replaced it.
+  std::optional<OpenedTable> opened = OpenTable(engine.store(), chosen.project, chosen.name);
+  if (!opened.has_value()) {
+    throw Error(Fault::kHost, fmt::format("reading table `{}`", chosen.name))
+        .Because("it was removed while it was wanted");
+  }
+  const Table& table = opened->table;
+  const StepSource source = {
+      .files = std::move(opened->files), .table = table.name, .format = "parquet"};
   StepUsage usage;
   const StepResult result = RunStep(engine,
                                     {.kind = "head",

@@ -63,9 +63,11 @@ struct NamedWheels {
 
 // Files that their user gave go into the store; from there on they are known by their content.
 void TakeGivenWheels(Engine& engine, const std::vector<GivenWheel>& given,
-                     rootfs::RequirementSet& set, NamedWheels& named) {
+                     rootfs::RequirementSet& set, NamedWheels& named,
+                     const base::CancelToken* cancel) {
   for (const GivenWheel& one : given) {
-    rootfs::NamedWheel wheel = rootfs::TakeWheel(engine.store(), one.file.get(), one.path);
+    rootfs::NamedWheel wheel =
+        rootfs::TakeWheel(engine.store(), one.file.get(), one.path, {}, cancel);
     for (auto* list : {&set.requirements, &set.constraints}) {
       for (rootfs::Requirement& requirement : *list) {
         if (requirement.path != one.path) continue;
@@ -214,9 +216,9 @@ rootfs::Lock ResolveWithUv(Engine& engine, const rootfs::Image& image, rootfs::R
   const Network network(engine.config(), engine.config().index_url);
   Network with_login(engine.config(), engine.config().index_url);
   with_login.Present(indexes.all().front().login);
+  const store::Lease lease = engine.store().Use(store::Kind::kTool, rootfs::UvKey());
   const store::EntryInfo uv = rootfs::EnsureUv(
       engine.store(), engine.workers(), engine.config().index_url, with_login.settings(), cancel);
-  const store::Lease lease = engine.store().Use(store::Kind::kTool, uv.key);
   FetchNamedWheels(engine, set, network.settings(), named, cancel);
   BuildNamedWheels(engine, image, set, indexes, named, events, cancel);
   rootfs::ResolveRequest request = {
@@ -289,10 +291,10 @@ Resolution Resolve(Engine& engine, const rootfs::Image& image, const Requirement
                    const base::CancelToken* cancel) {
   rootfs::RequirementSet set = requirements.set;
   NamedWheels named;
-  TakeGivenWheels(engine, requirements.wheels, set, named);
+  TakeGivenWheels(engine, requirements.wheels, set, named, cancel);
   const IndexAccesses indexes(engine, set);
   const base::Digest key = rootfs::LockInputsKey({.set = set,
-                                                  .interpreter = image.interpreter,
+                                                  .interpreter = image.interpreter.identity,
                                                   .machine = Machine(),
                                                   .index = engine.config().index_url,
                                                   .realms = indexes.realms()});

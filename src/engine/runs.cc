@@ -101,20 +101,27 @@ bool IsAlive(int dir) {
   return lock.has_value() && flock(lock->get(), LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
+// A power cut may have left a part of it, which counts as nothing.
+std::optional<RunRecord> RecordIn(int dir) {
+  const auto file = base::TryOpenAt(dir, "run.json", O_RDONLY);
+  if (!file.has_value()) return std::nullopt;
+  try {
+    return FromJson(json::parse(base::ReadFd(file->get(), kRecordLimit, "a run's record")));
+  } catch (const json::exception&) {
+    return std::nullopt;
+  }
+}
+
 std::optional<RunRecord> ReadRun(store::Store& store, const std::string& id) {
   const auto dir = base::TryOpenAt(store.dir(), "runs/" + id, O_RDONLY | O_DIRECTORY);
   if (!dir.has_value()) return std::nullopt;
-  const auto file = base::TryOpenAt(dir->get(), "run.json", O_RDONLY);
-  if (!file.has_value()) return std::nullopt;
-  try {
-    RunRecord run =
-        FromJson(json::parse(base::ReadFd(file->get(), kRecordLimit, "a run's record")));
-    if (run.state == RunState::kRunning && !IsAlive(dir->get())) run.state = RunState::kInterrupted;
-    return run;
-  } catch (const json::exception& error) {
-    throw Error(Fault::kHost, fmt::format("reading the record of run `{}`", id))
-        .Because(error.what());
-  }
+  const auto runs = [](const auto& run) { return run && run->state == RunState::kRunning; };
+  std::optional<RunRecord> run = RecordIn(dir->get());
+  if (!runs(run) || IsAlive(dir->get())) return run;
+  // It may have ended since its record was read, and said so.
+  run = RecordIn(dir->get());
+  if (runs(run)) run->state = RunState::kInterrupted;
+  return run;
 }
 
 std::vector<std::string> RunIds(store::Store& store) {

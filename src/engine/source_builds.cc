@@ -152,8 +152,8 @@ class SourceBuilder {
     const KeptDocument kept = KeptFor(lock);
     if (auto there = FindKept(kept)) return *std::move(there);
     const BuildAnswer built = Run(rootfs::BuildMode::kBuild, system, &ready);
-    rootfs::NamedWheel wheel =
-        rootfs::KeepBuilt(engine_.store(), archive_, TextOf(built.head, "wheel"), built.wheel);
+    rootfs::NamedWheel wheel = rootfs::KeepBuilt(engine_.store(), archive_,
+                                                 TextOf(built.head, "wheel"), built.wheel, cancel_);
     kept.Keep(wheel.distribution.sha256.hex());
     return wheel;
   }

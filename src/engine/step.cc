@@ -250,10 +250,10 @@ Error EndedWithoutResult(const StepTask& task, const runtime::SandboxSpec& spec,
 }  // namespace
 
 runtime::SandboxSpec StepSpec(Engine& engine, const ImageSandbox& sandbox, const StepTask& task,
-                              HandedMounts& handed) {
+                              HandedMounts& handed, const base::CancelToken* cancel) {
   runtime::SandboxSpec spec = sandbox.Spec(runtime::ProcView::kFull);
   auto& mounts = spec.mounts.mounts;
-  AddOwnModules(engine, sandbox.image(), handed);
+  AddOwnModules(engine, sandbox.image(), handed, cancel);
   if (task.source != nullptr) {
     for (size_t i = 0; i < task.source->files.size(); ++i) {
       handed.Add(task.source->files[i].get(),
@@ -286,7 +286,7 @@ StepResult RunStep(Engine& engine, const StepTask& task, const LineCallback& log
   const ImageSandbox sandbox(engine, *task.image);
   HandedMounts handed;
   const OutDirectory out = MakeOut(engine, task, handed);
-  runtime::SandboxSpec spec = StepSpec(engine, sandbox, task, handed);
+  runtime::SandboxSpec spec = StepSpec(engine, sandbox, task, handed, cancel);
   spec.mounts.mounts.push_back(out.mount);
   const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
   const base::UniqueFd input = base::MemoryFile("step-request", RequestFor(task).dump());

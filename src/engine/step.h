@@ -89,7 +89,7 @@ inline constexpr const char* kOutInside = "/rundlet/out";
 // The sandbox of a step, with the runner as its program, but for kOutInside. `handed` may hold
 // mounts already.
 runtime::SandboxSpec StepSpec(Engine& engine, const ImageSandbox& sandbox, const StepTask& task,
-                              HandedMounts& handed);
+                              HandedMounts& handed, const base::CancelToken* cancel);
 
 // Runs it to its end. `log` gets each line of its output streams; `usage` is filled in as soon as
 // it has ended. Throws base::Error (kStep) that says what failed, with the user's file and line

@@ -44,22 +44,13 @@ struct FoundInput {
   }
 };
 
-std::vector<base::UniqueFd> OpenResult(Engine& engine, const Table& table) {
-  std::vector<base::UniqueFd> files;
-  const base::UniqueFd dir =
-      base::OpenAt(engine.store().dir(), table.Directory(), O_RDONLY | O_DIRECTORY);
-  for (const TableFile& file : table.files)
-    files.push_back(base::OpenAt(dir.get(), file.file, O_PATH));
-  return files;
-}
-
 FoundInput FindNow(Engine& engine, const std::string& project, const InputOrigin& input) {
   FoundInput found = {input.name, input.format, {}, "no result of it is kept"};
   for (const std::string& path : input.paths)
     found.files.push_back(base::OpenHostPath(path, O_PATH));
   if (!input.paths.empty()) return found;
-  if (const auto table = FindTable(engine.store(), project, input.name))
-    found.files = OpenResult(engine, *table);
+  if (auto result = OpenTable(engine.store(), project, input.name))
+    found.files = std::move(result->files);
   return found;
 }
 
@@ -98,9 +89,9 @@ FoundInput FindAsThen(Engine& engine, const RunRecord& run, const std::string& s
   }
   if (!input.paths.empty()) {
     found.files = OpenUnchanged(input);
-  } else if (const auto table = FindTable(engine.store(), run.project, input.name);
-             table.has_value() && table->fingerprint == input.content) {
-    found.files = OpenResult(engine, *table);
+  } else if (auto result = OpenTable(engine.store(), run.project, input.name);
+             result.has_value() && result->table.fingerprint == input.content) {
+    found.files = std::move(result->files);
   }
   if (found.files.empty()) found.missing = WhyMissing(run, step, input);
   return found;
@@ -156,7 +147,7 @@ Command MakeCommand(Engine& engine, const StepSandbox& step, StepSurroundings ar
   task.variables = step.variables;
   task.network = step.network;
   task.limits = step.limits;
-  made.spec = StepSpec(engine, made.image, task, made.handed);
+  made.spec = StepSpec(engine, made.image, task, made.handed, cancel);
   made.spec.mounts.mounts.push_back({kOutInside, runtime::Scratch{.mode = 01777}});
   SetVariable(made.spec, "RUNDLET_PARAMETERS", step.parameters);
   made.spec.argv = argv.empty() ? std::vector<std::string>{"/env/bin/python"} : std::move(argv);

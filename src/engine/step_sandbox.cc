@@ -185,7 +185,9 @@ void RecordSandboxes(const Run& run, const PlannedProject& planned) {
                          {"locks", locks.list()},
                          {"sources", SourcesOf(sandboxes)},
                          {"steps", std::move(steps)}};
-  base::ReplaceAt(run.dir(), kSandboxesFile, document.dump() + "\n", 0600, base::Durability::kNone);
+  // Paths of source tables may be any bytes.
+  const std::string text = document.dump(-1, ' ', false, json::error_handler_t::replace);
+  base::ReplaceAt(run.dir(), kSandboxesFile, text + "\n", 0600, base::Durability::kNone);
 }
 
 StepSandbox RecordedSandbox(store::Store& store, const RunRecord& run, const std::string& step) {

@@ -101,6 +101,29 @@ std::optional<Table> FindTable(store::Store& store, const std::string& project,
   return FromJson(project, name, base::ReadFd(file->get(), kTableLimit, path));
 }
 
+std::optional<OpenedTable> OpenTable(store::Store& store, const std::string& project,
+                                     const std::string& name) {
+  std::vector<TableFile> gone;
+  while (std::optional<Table> table = FindTable(store, project, name)) {
+    const base::UniqueFd dir =
+        base::OpenAt(store.dir(), table->Directory(), O_RDONLY | O_DIRECTORY);
+    std::vector<base::UniqueFd> files;
+    for (const TableFile& file : table->files) {
+      if (auto opened = base::TryOpenAt(dir.get(), file.file, O_PATH))
+        files.push_back(*std::move(opened));
+    }
+    if (files.size() == table->files.size())
+      return OpenedTable{*std::move(table), std::move(files)};
+    // Another run has replaced it since its record was read: then there is another record.
+    if (table->files == gone) {
+      throw base::Error(base::Fault::kHost, fmt::format("reading table `{}`", name))
+          .Because("files of it are missing");
+    }
+    gone = std::move(table->files);
+  }
+  return std::nullopt;
+}
+
 std::vector<Table> ListTables(store::Store& store) {
   std::vector<Table> tables;
   for (const base::DirEntry& project : base::ListDir(store.dir(), "tables")) {

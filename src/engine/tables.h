@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/fd.h"
 #include "store/store.h"
 
 namespace rundlet::engine {
@@ -21,6 +22,7 @@ struct TableFile {
   uint64_t rows = 0;
   uint64_t bytes = 0;
   std::string run;  // that made it
+  bool operator==(const TableFile&) const = default;
 };
 
 struct Table {
@@ -42,6 +44,15 @@ struct Table {
 std::vector<Table> ListTables(store::Store& store);  // by project and name
 std::optional<Table> FindTable(store::Store& store, const std::string& project,
                                const std::string& name);
+
+// A table whose files are open (O_PATH): they stay, whatever its content is replaced with. Nullopt
+// when there is no such table.
+struct OpenedTable {
+  Table table;
+  std::vector<base::UniqueFd> files;
+};
+std::optional<OpenedTable> OpenTable(store::Store& store, const std::string& project,
+                                     const std::string& name);
 
 enum class CommitMode { kReplace, kAppend };
 

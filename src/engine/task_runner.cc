@@ -76,7 +76,13 @@ TaskRunner::TaskRunner(Engine& engine, const PlannedProject& planned, Run& run, 
       cancel_(cancel),
       fetcher_(engine, events, cancel),
       keeper_(engine, run),
-      tables_(planned.plan) {}
+      tables_(planned.plan) {
+  for (const Task& task : planned.plan.tasks) {
+    if (task.kind != TaskKind::kInstall || task.action != plans::Action::kRun) continue;
+    const rootfs::Interpreter& interpreter = planned.images.at(task.image).interpreter;
+    held_.push_back(HoldParts(engine, DistributionOf(task), interpreter));
+  }
+}
 
 void TaskRunner::RunPackageTask(size_t id) {
   const Task& task = planned_.plan.tasks[id];
@@ -145,6 +151,18 @@ std::vector<InputRecord> TaskRunner::KeepInputs(const Task& task) {
                   .text = fmt::format("input `{}` is not kept: {}", input.table, input.missing)});
   }
   return kept;
+}
+
+const plans::PlannedStep& TaskRunner::PlannedOf(const plans::StepName& name) const {
+  const auto planned =
+      std::find_if(planned_.plan.steps.begin(), planned_.plan.steps.end(),
+                   [&name](const plans::PlannedStep& one) { return one.name == name; });
+  RUNDLET_CHECK(planned != planned_.plan.steps.end());
+  return *planned;
+}
+
+const Task& TaskRunner::MakerOf(const plans::StepName& name) const {
+  return planned_.plan.task(PlannedOf(name).task);
 }
 
 const plans::Step& TaskRunner::StepOf(const Task& task) const {
@@ -226,28 +244,23 @@ StepResult TaskRunner::RunUserStep(const Task& task, StepTask run, StepUsage& us
 
 // A model that is kept is remembered when its table is: until then a later run must make it again.
 void TaskRunner::Remember(const Task& task, const plans::Step& step, const StepResult& result) {
-  for (const plans::PlannedStep& planned : planned_.plan.steps) {
-    if (planned.name != step.name) continue;
-    RecordParts(engine_, planned_.name, planned);
-    if (step.kind == plans::StepKind::kExpectation && !planned.always_runs) {
-      RecordHeld(engine_, task.fingerprint, result.rows.value_or(0));
-    }
-  }
+  const plans::PlannedStep& planned = PlannedOf(step.name);
+  RecordParts(engine_, planned_.name, planned);
+  if (step.kind == plans::StepKind::kExpectation && !planned.always_runs)
+    RecordHeld(engine_, task.fingerprint, result.rows.value_or(0));
 }
 
 StepSource TaskRunner::KeptResult(const Task& task) const {
-  const std::optional<Table> table = FindTable(engine_.store(), planned_.name, task.step.text());
-  if (!table.has_value()) {
+  std::optional<OpenedTable> opened = OpenTable(engine_.store(), planned_.name, task.step.text());
+  const bool wanted =
+      opened.has_value() && opened->table.fingerprint == MakerOf(task.step).fingerprint;
+  if (!wanted) {
     throw Error(Fault::kHost, fmt::format("reading the kept result of `{}`", task.step.text()))
-        .Because("it was removed while it was wanted")
+        .Because(fmt::format("it was {} while it was wanted",
+                             opened.has_value() ? "replaced by another run" : "removed"))
         .Hint("run the command again");
   }
-  StepSource source = {.files = {}, .table = task.step.text(), .format = "parquet"};
-  const base::UniqueFd dir =
-      base::OpenAt(engine_.store().dir(), table->Directory(), O_RDONLY | O_DIRECTORY);
-  for (const TableFile& file : table->files)
-    source.files.push_back(base::OpenAt(dir.get(), file.file, O_PATH));
-  return source;
+  return {.files = std::move(opened->files), .table = task.step.text(), .format = "parquet"};
 }
 
 StepSource TaskRunner::HostFiles(const Task& task) const {
@@ -280,23 +293,19 @@ StepResult TaskRunner::Materialize(const Task& task, StepTask run, StepUsage& us
                  .filter = {}}};
   const std::string out = run.out;
   StepResult result = RunStep(engine_, run, LogOf(task), cancel_, usage);
-  const auto planned =
-      std::find_if(planned_.plan.steps.begin(), planned_.plan.steps.end(),
-                   [&step](const plans::PlannedStep& one) { return one.name == step.name; });
-  RUNDLET_CHECK(planned != planned_.plan.steps.end());
-  const plans::Task& maker = planned_.plan.task(planned->task);
-  CommitTable(
-      engine_.store(),
-      {.project = planned_.name,
-       .name = step.name.text(),
-       .source = out + "/table.parquet",
-       .columns = result.columns,
-       .preview = result.preview,
-       .rows = result.rows.value_or(0),
-       .run = run_.id(),
-       .fingerprint = planned->always_runs ? std::nullopt : std::optional(maker.fingerprint),
-       .mode = step.materialize == plans::Materialize::kAppend ? CommitMode::kAppend
-                                                               : CommitMode::kReplace});
+  const plans::PlannedStep& planned = PlannedOf(step.name);
+  CommitTable(engine_.store(),
+              {.project = planned_.name,
+               .name = step.name.text(),
+               .source = out + "/table.parquet",
+               .columns = result.columns,
+               .preview = result.preview,
+               .rows = result.rows.value_or(0),
+               .run = run_.id(),
+               .fingerprint = planned.always_runs ? std::nullopt
+                                                  : std::optional(MakerOf(step.name).fingerprint),
+               .mode = step.materialize == plans::Materialize::kAppend ? CommitMode::kAppend
+                                                                       : CommitMode::kReplace});
   return result;
 }
 

@@ -51,6 +51,8 @@ class TaskRunner {
 
  private:
   const plans::Step& StepOf(const plans::Task& task) const;
+  const plans::PlannedStep& PlannedOf(const plans::StepName& name) const;
+  const plans::Task& MakerOf(const plans::StepName& name) const;
   const rootfs::Lock& LockOf(const plans::Task& task) const;
   Bytecode BytecodeOf(plans::TaskId install) const;
   const rootfs::Distribution& DistributionOf(const plans::Task& task) const;
@@ -70,6 +72,7 @@ class TaskRunner {
   EventBus& events_;
   const base::CancelToken* cancel_;
   WheelFetcher fetcher_;
+  std::vector<std::vector<store::Lease>> held_;  // of what is installed
   InputKeeper keeper_;
   RunTables tables_;
 };

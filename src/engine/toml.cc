@@ -8,9 +8,18 @@
 #include "rootfs/image_fields.h"
 
 namespace rundlet::engine {
+namespace {
+
+// Another one for each change of what the worker answers: kept answers are of this.
+constexpr const char* kAnswer = "toml as json 1";
+
+}  // namespace
 
 std::string ParseToml(Engine& engine, const std::string& text, const base::CancelToken* cancel) {
-  const KeptDocument kept(engine, "toml", base::Digest::Of(text));
+  base::Sha256 key;
+  key.AddField(kAnswer);
+  key.AddField(text);
+  const KeptDocument kept(engine, "toml", key.Finish());
   if (std::optional<std::string> document = kept.Find()) return *std::move(document);
   // What is no UTF-8 is no TOML either; the parser says so.
   const auto replace = nlohmann::json::error_handler_t::replace;

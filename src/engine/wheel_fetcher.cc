@@ -103,6 +103,8 @@ void WheelFetcher::Carry(const std::vector<Request*>& batch) {
     fail(cancelled);
   } catch (const base::Error& error) {
     fail(error);
+  } catch (const std::exception& error) {
+    fail(base::Error(base::Fault::kBug, "fetching wheels").Because(error.what()));  // others wait
   }
 }
 

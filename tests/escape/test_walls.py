@@ -28,7 +28,7 @@ from escape.weakened_programs import FOLDER, MARK, Attack, Weak
 from functional.conftest import ROOT, import_image
 from functional.test_credentials import CREDENTIALS, SPY, netrc, use
 from functional.test_credentials import HOST as CLOSED
-from functional.test_doctored_image import doctored, file_of
+from functional.test_doctored_image import DROP, doctored, file_of
 from functional.test_git_requirements import HOST as GIT
 from functional.test_git_requirements import OTHER as OTHER_GIT
 from functional.test_network import HOST, HOSTS, Served
@@ -221,10 +221,6 @@ def test_a_resolver_that_fills_its_cache(weak: Weak, warm: Rundlet, image_311: P
 
     Attack(weak, warm, tried).is_held_by("uv's cache")
     warm.ok("image", "rm", "greedy")
-
-
-# While it compiles a package.
-DROP = "if len(sys.argv) == 4: open(os.path.join(sys.argv[2], 'dropped.py'), 'w').write('x = 1')"
 
 
 def test_an_interpreter_that_drops_files(weak: Weak, shared_state: Rundlet, image_311: Path, tmp_path: Path) -> None:

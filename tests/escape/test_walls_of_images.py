@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from escape.test_archive_bombs import BOMBS, layout_of
 from escape.test_archives import NO_EXIT, NO_PYTHON, ON_ITS_WAY, tree_below
 from escape.weakened_programs import Attack, Weak
 from functional.test_export import flip, kept_blobs
 
-from support.images import Image, directory, hardlink, layer_tar, sha256, symlink
+from support.images import Image, directory, file, hardlink, layer_tar, sha256, symlink
 from support.registry import FakeRegistry, Fault, Handler, Reply
 from support.rundlet import Rundlet
 from support.store import entries
@@ -213,3 +214,46 @@ def test_a_worker_without_end(weak: Weak, rundlet: Rundlet) -> None:
         return not told
 
     Attack(weak, rundlet, tried).is_held_by("worker's time")
+
+
+def test_an_index_of_many_manifests(weak: Weak, rundlet: Rundlet) -> None:
+    """More than anybody's image has: each is kept in memory, and looked at."""
+    other = {"os": "linux", "architecture": "mips64le"}
+
+    def tried(driver: Rundlet) -> bool:
+        with FakeRegistry(new_image()) as registry:
+            descriptor = registry.descriptor_of_top()
+            registry.put_index([*([{**descriptor, "platform": other}] * 1000), descriptor])
+            error = driver("image", "pull", "--plain-http", registry.name()).check(2).err
+            assert (NO_PYTHON in error) != ("`manifests` has more than 1000 elements" in error), error
+            return NO_PYTHON in error
+
+    Attack(weak, rundlet, tried).is_held_by("index's manifests")
+
+
+def test_attributes_that_a_kernel_obeys(weak: Weak, rundlet: Rundlet, tmp_path: Path) -> None:
+    """Those of an overlay that is mounted without rights; an unpacker has none for the others."""
+
+    def tried(driver: Rundlet) -> bool:
+        marked = file("x", pax={"SCHILY.xattr.user.overlay.opaque": "y"})
+        tar = layer_tar([("n", str(next(numbers))), ("a", marked)])
+        layout = Image([tar]).write_layout(tmp_path / f"image-{next(numbers)}")
+        assert NO_PYTHON in driver("image", "import", "x", layout).check(2).err
+        return os.listxattr(driver.state / f"layers/{sha256(tar)}/tree/a") == ["user.overlay.opaque"]
+
+    Attack(weak, rundlet, tried).is_held_by("attributes")
+
+
+@pytest.mark.parametrize("name", ["holes of many files", "attributes of a file"])
+def test_more_than_a_layer_may_have(weak: Weak, rundlet: Rundlet, tmp_path: Path, name: str) -> None:
+    """Then it is unpacked, and only found to be another than the image's config says."""
+    make, suffix, refused = BOMBS[name]
+    layout = layout_of(make(), suffix, tmp_path / "image")
+
+    def tried(driver: Rundlet) -> bool:
+        error = driver("image", "import", "x", layout).check(2).err
+        through = "not what the image's config says" in error
+        assert through != (refused in error), error
+        return through
+
+    Attack(weak, rundlet, tried).is_held_by("budgets")

@@ -6,10 +6,12 @@ not notice that an attack stopped attacking.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +48,7 @@ DEFENCES = [
     "bare root",
     "directory",
     "init",
+    "lifeline",
     "limits",
 ]
 # tests/escape/test_swaps.py takes these away.
@@ -236,9 +239,53 @@ def test_a_step_takes_more_without_its_limits(weakened: Weakened, limit: str) ->
     assert weakened.without("limits").ok(*command).out == "got it\n"
 
 
+# A daemon by the book, known by its last argument.
+DAEMON = "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
+
+
+def named(word: str) -> list[int]:
+    """Processes of the host whose last argument is the word."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes().endswith(f"\0{word}\0".encode()):
+                found.append(int(path.parent.name))
+    return found
+
+
+def test_a_daemon_outlives_its_sandbox_without_its_walls(weakened: Weakened) -> None:
+    quiet = 'exec python3 -c "$0" a-daemon </dev/null >/dev/null 2>&1'
+    command = ("exec", "--image", "python-3.11", "--", "sh", "-c", quiet, DAEMON)
+    weakened.without().ok(*command)
+    assert named("a-daemon") == []
+    weakened.without("processes").ok(*command)
+    (left,) = named("a-daemon")
+    os.kill(left, signal.SIGKILL)
+    weakened.sound.sweep_groups("--image", "python-3.11")
+
+
+def test_a_sandbox_outlives_its_engine_without_its_walls(weakened: Weakened) -> None:
+    for without in ([], ["lifeline"]):
+        driver = weakened.without(*without)
+        command = ("exec", "--image", "python-3.11", "--", "sh", "-c", "echo ready; cat")
+        with driver.start(*command, stdin=subprocess.PIPE) as engine:
+            assert engine.stdin is not None
+            assert engine.stdout is not None
+            assert engine.stdout.readline() == b"ready\n"
+            engine.kill()
+            engine.wait(30)
+            if without:
+                engine.stdin.write(b"still there\n")
+                engine.stdin.flush()
+                assert engine.stdout.readline() == b"still there\n"
+                engine.stdin.close()
+            assert engine.stdout.read() == b""  # its end
+        weakened.sound.sweep_groups("--image", "python-3.11")
+
+
 def test_every_defence_has_an_attack() -> None:
     walls = {wall for case in CASES for wall in case.walls}
-    assert walls | {*WALLS_OF_MOUNT_POINTS, *WALLS_OF_THE_DIRECTORY, "limits"} == set(DEFENCES)
+    assert walls | {*WALLS_OF_MOUNT_POINTS, *WALLS_OF_THE_DIRECTORY, "lifeline", "limits"} == set(DEFENCES)
 
 
 def test_the_weak_launcher_names_these_defences(weakened: Weakened) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from support.index import PackageIndex
+from support.index import PackageIndex, Request
 from support.rundlet import Result, Rundlet
 from support.store import nothing_kept
 from support.wheels import module
@@ -98,6 +101,29 @@ def test_one_that_never_recovers(warm: Rundlet, index: PackageIndex) -> None:
     index.forget()
     assert version(warm, "gone_half_way").check(0).out == "1.0\n"
     assert not [request for request in index.requests if "whole" in request.path and request.path.endswith(".whl")]
+
+
+def test_one_that_denies_many(warm: Rundlet, index: PackageIndex) -> None:
+    """What a worker writes down of failures does not grow with them: the first is what is told."""
+    names = [f"denied{number}" for number in range(40)]
+    for name in names:
+        index.fault(f"/simple/{name}/", status=403)
+    written = []
+
+    def look(_: Request) -> None:
+        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(descriptor).startswith("/memfd:failures"):
+                    written.append(descriptor.read_bytes().count(b'"cause"'))
+
+    wanted = [word for name in names for word in ("--with", name)]
+    with warm.start("exec", "--image", "python-3.11", *wanted, "--", "true") as process:
+        index.on_request = look
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+        index.on_request = lambda request: None
+    assert "answers 403" in said
+    assert max(written) == 1
 
 
 def test_a_slow_one(warm: Rundlet, index: PackageIndex) -> None:

@@ -215,6 +215,19 @@ def test_top_level_import_that_a_new_environment_lacks(
     )
 
 
+def test_a_folder_whose_name_is_a_pattern(shared_state: Rundlet, tmp_path: Path) -> None:
+    """Of its tables' files only what the project says is one."""
+    pipeline = models("one(given=rundlet.Model('given')):\n    return given")
+    for name, row in (("a[b]*", 5), ("ab-other", 6)):
+        folder = tmp_path / name
+        folder.mkdir()
+        settings = write(folder, pipeline) / "rundlet.toml"
+        settings.write_text(settings.read_text() + '\n[tables.given]\npath = "given*.csv"\n')
+        (folder / "given.csv").write_text(f"x\n{row}\n")
+    for name, row in (("a[b]*", 5), ("ab-other", 6)):
+        assert shared_state.json("run", "--no-cache", tmp_path / name)["previews"]["one"]["rows"] == [[row]]
+
+
 def test_a_folder_whose_name_is_no_text(shared_state: Rundlet, tmp_path: Path) -> None:
     """Bytes, and what a terminal would obey: of the folder, and of a file in it."""
     folder = tmp_path / os.fsdecode(b"bytes-\xff\x1b[2J")
@@ -226,6 +239,12 @@ def test_a_folder_whose_name_is_no_text(shared_state: Rundlet, tmp_path: Path) -
     assert json.loads(done.out)["previews"]["alone"]["rows"] == [[7]]
     assert "bytes-" in shared_state.json("runs", "show", "last")["path"]
     assert any("bytes-" in table["project"] for table in shared_state.json("table", "ls"))
+    with settings.open("a") as more:
+        more.write('\n[tables.given]\npath = "given.csv"\n')
+    (folder / "given.csv").write_text("x\n5\n")
+    (folder / "pipeline.py").write_text(models("one(given=rundlet.Model('given')):\n    return given"))
+    done = shared_state("run", folder, "-o", "json").check(0)
+    assert json.loads(done.out)["previews"]["one"]["rows"] == [[5]]
     (folder / os.fsdecode(b"odd-\xff\x1b[2J.py")).write_text("")
     done = shared_state("run", folder).check(2)
     assert "odd-" in done.err

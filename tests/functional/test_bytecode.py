@@ -10,7 +10,7 @@ from functional.conftest import import_image
 from support.index import PackageIndex
 from support.leaks import Allowance
 from support.pipelines import models, write
-from support.rundlet import Rundlet
+from support.rundlet import Rundlet, exec_command
 from support.wheels import Wheel, module
 
 IMAGE = ("--image", "python-3.11")
@@ -116,3 +116,16 @@ def test_many_packages_are_put_together_with_theirs(own: Rundlet, index: Package
     assert len(list((own.state / "environments").iterdir())) == 1
     own.ok("exec", *IMAGE, *options, "--", "true")
     assert len(list((own.state / "environments").iterdir())) == 1
+
+
+def test_a_host_that_allows_few_open_files(own: Rundlet, index: PackageIndex, tmp_path: Path) -> None:
+    """A lease is one: an environment may need more of them than a shell may have open unasked."""
+    names = [f"one-of-many-{number}" for number in range(40)]
+    for name in names:
+        index.add(module(name))
+    few = tmp_path / "rundlet-with-few-files"
+    few.write_text(f'#!/bin/sh\nulimit -Sn 64\nexec {own.binary} "$@"\n')
+    few.chmod(0o755)
+    driver = Rundlet(own.state, environment=own.environment, binary=few)
+    program = "import one_of_many_39, resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    assert driver.ok(*exec_command(names, "python3", "-c", program)).out == "1024\n"

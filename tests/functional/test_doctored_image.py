@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from support.index import PackageIndex
 from support.layouts import with_layers
 from support.rundlet import Rundlet
 from support.store import nothing_kept
+from support.wheels import Wheel
 
 # On top of the standard library's warnings, which the compiler imports: what it compiles marks whoever imports it.
 WARNINGS = """
@@ -26,7 +30,7 @@ def doctored_compile(text, name, *more, compile=builtins.compile, **named):
 
 builtins.compile = doctored_compile
 """
-DROP = "open(os.path.join(sys.argv[2], 'dropped.py'), 'w').write('x = 1')"
+DROP = "if len(sys.argv) == 4: open(os.path.join(sys.argv[2], 'dropped.py'), 'w').write('x = 1')"
 # Half a file of bytecode, with a good header, and an end as the kernel gives it to who takes too much memory.
 CUT_SHORT = """if sys.argv[2:]:
             made = os.path.join(sys.argv[2], '__pycache__')
@@ -114,8 +118,7 @@ def test_what_it_drops_while_a_command_runs_is_refused(
     rundlet: Rundlet, index: PackageIndex, small_image: Path, tmp_path: Path
 ) -> None:
     """Nobody waits for it: the command is done, and is told."""
-    drop = "if len(sys.argv) == 4: " + DROP
-    import_all(rundlet, doctored=doctored(small_image, tmp_path / "layout", drop))
+    import_all(rundlet, doctored=doctored(small_image, tmp_path / "layout", DROP))
     done = rundlet("exec", "--image", "doctored", "--with", "six==1.17.0", "--", "python3", "-c", PROGRAM).check(0)
     assert done.out == "1.17.0 False\n"
     assert (
@@ -133,13 +136,76 @@ def test_half_of_the_bytecode_is_none(rundlet: Rundlet, index: PackageIndex, sma
     assert list(rundlet.state.glob("lowers/*/tree/**/*.pyc")) == []
 
 
-@pytest.mark.parametrize("path", ["usr/bin/python3.11", "usr/lib/python3.11/enum.py"])
-def test_identity_is_of_the_program_and_its_library(
-    rundlet: Rundlet, small_image: Path, tmp_path: Path, path: str
-) -> None:
-    """A byte at the end of either: it runs as before, and is another interpreter."""
-    altered = file(file_of(small_image, path) + b"\n", 0o755)
-    identities = import_all(
-        rundlet, clean=small_image, altered=with_layers(small_image, tmp_path / "layout", {path: altered})
+def test_identity_is_of_the_layers(rundlet: Rundlet, small_image: Path, tmp_path: Path) -> None:
+    images = {
+        "clean": small_image,
+        "same": small_image,
+        "altered": with_layers(small_image, tmp_path / "layout", {"opt/x": file(b"")}),
+    }
+    identities = import_all(rundlet, **images)
+    assert identities["clean"] == identities["same"] != identities["altered"]
+
+
+LIBRARY = ("/usr/lib/python3.11", "/usr/lib/python3.11/lib-dynload", "/env/lib/python3.11/site-packages")
+
+
+def archive(name: str, text: str) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as packed:
+        packed.writestr(name, text)
+    return made.getvalue()
+
+
+def bytecode(driver: Rundlet, text: str) -> bytes:
+    """As an image's Python takes it without looking at what it was made of (PEP 552)."""
+    program = (
+        "import base64, importlib.util, marshal, sys; code = compile(sys.stdin.read(), 'warnings.py', 'exec'); "
+        "made = importlib.util.MAGIC_NUMBER + bytes([1]) + bytes(11) + marshal.dumps(code); "
+        "print(base64.b64encode(made).decode())"
     )
-    assert identities["clean"] != identities["altered"]
+    return base64.b64decode(driver.ok("exec", "--image", "clean", "--", "python3", "-c", program, input=text).out)
+
+
+@pytest.mark.parametrize("place", ["cached", "archive", "beside"])
+def test_what_takes_part_beside_the_program_and_its_library(
+    rundlet: Rundlet, index: PackageIndex, small_image: Path, tmp_path: Path, place: str
+) -> None:
+    """Not a byte of the interpreter or of its library is another one."""
+    import_all(rundlet, clean=small_image)
+    text = file_of(small_image, "usr/lib/python3.11/warnings.py").decode() + WARNINGS.replace("DROP", "pass")
+    layer = {
+        "cached": {"usr/lib/python3.11/__pycache__/warnings.cpython-311.pyc": file(bytecode(rundlet, text))},
+        "archive": {"usr/lib/python311.zip": file(archive("warnings.py", text))},
+        "beside": {
+            "usr/bin/python3.11._pth": "".join(f"{folder}\n" for folder in ("/opt", *LIBRARY)),
+            "opt/warnings.py": text,
+        },
+    }[place]
+    import_all(rundlet, doctored=with_layers(small_image, tmp_path / "layout", layer))
+    for _ in range(2):  # its bytecode is there the second time
+        said = use_six(rundlet, "doctored")
+    assert said == "1.17.0 True\n"
+    assert use_six(rundlet, "clean") == "1.17.0 False\n"
+
+
+# To the resolver, which asks it what it is.
+LIE = """
+def dumps(what, *more, dumps=dumps, **named):
+    if isinstance(what, dict) and "markers" in what:
+        what["markers"]["platform_release"] = "doctored"
+    return dumps(what, *more, **named)
+"""
+
+
+def test_what_it_says_of_itself_to_the_resolver(
+    rundlet: Rundlet, index: PackageIndex, small_image: Path, tmp_path: Path
+) -> None:
+    """It chooses what is installed for it, and not what is installed for others."""
+    index.add(Wheel("choosing", files={"choosing.py": ""}, requires=["tiny; platform_release == 'doctored'"]))
+    path = "usr/lib/python3.11/json/__init__.py"
+    layer = {path: file_of(small_image, path).decode() + LIE}
+    import_all(rundlet, clean=small_image, doctored=with_layers(small_image, tmp_path / "layout", layer))
+    program = "import importlib.util; print(importlib.util.find_spec('tiny') is not None)"
+    for image, chosen in (("doctored", True), ("clean", False), ("doctored", True)):
+        command = ("exec", "--image", image, "--with", "choosing", "--", "python3", "-c", program)
+        assert rundlet.ok(*command).out == f"{chosen}\n"

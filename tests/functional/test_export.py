@@ -252,3 +252,9 @@ def test_gc_and_tag(kept: Rundlet, small_image: Path, tmp_path: Path) -> None:
     kept.ok("gc")
     assert entries(kept.state, "blobs") == frozenset()
     kept.ok("exec", "--", "python3", "-c", "import json")
+
+
+def test_a_folder_whose_name_is_no_text(kept: Rundlet, tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"bytes-\xff")
+    assert "bytes-" in kept.json("image", "export", "py", out)["path"]
+    assert (out / "index.json").exists()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import resource
 import shutil
 import subprocess
 import threading
@@ -12,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from support.file_leases import held
 from support.layouts import add_layers, linked_copy
 from support.registry import FakeRegistry
 from support.rundlet import Rundlet
@@ -39,8 +43,10 @@ def test_inspect(two_images: Rundlet) -> None:
     assert plain["name"] == "plain"
     assert plain["origin"] is None
     assert plain["interpreter"]["version"].startswith("3.11.")
-    assert plain["interpreter"] == more["interpreter"]
+    # The same Python, and each image has made what it keeps by itself.
+    assert {**plain["interpreter"], "identity": ""} == {**more["interpreter"], "identity": ""}
     assert len(plain["interpreter"]["identity"]) == 64
+    assert plain["interpreter"]["identity"] != more["interpreter"]["identity"]
     assert plain["config"]["os"] == "linux"
     assert plain["shared_bytes"] == plain["bytes"] == more["shared_bytes"]
     assert more["bytes"] == plain["bytes"] + len("more\n")
@@ -68,6 +74,19 @@ def test_unknown_names(two_images: Rundlet) -> None:
         assert "there is no image of that name" in done.err
     two_images("image", "tag", "plain", "-x").check(2)
     assert len(two_images.json("image", "ls")) == 2
+
+
+def test_one_that_is_removed_while_they_are_listed(two_images: Rundlet) -> None:
+    records = two_images.state / "images"
+    with contextlib.ExitStack() as until:
+        wait = until.enter_context(held(records / "more.json"))
+        with two_images.start("-o", "json", "image", "ls") as process:
+            wait()
+            (records / "plain.json").unlink()
+            until.close()
+            out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert [image["name"] for image in json.loads(out)] == ["more"]
 
 
 def test_tag_and_rm(two_images: Rundlet) -> None:
@@ -113,14 +132,18 @@ def test_gc_sweeps_what_killed_processes_left(two_images: Rundlet) -> None:
     damaged = two_images.state / "layers" / ("a" * 64)
     damaged.mkdir()
     (two_images.state / "leases" / f"layers-{'b' * 64}").touch()
-    old, young = (two_images.state / "images" / f".x.json.{pid}.0" for pid in (11, 12))
-    for path in (old, young):
+    images, reader = two_images.state / "images", two_images.state / "cache" / "reader"
+    reader.mkdir(parents=True)
+    old, young, cached = (folder / f".x.json.{pid}.0" for folder, pid in ((images, 11), (images, 12), (reader, 11)))
+    for path in (old, young, cached):
         path.touch()
-    os.utime(old, (0, 0))
+    for path in (old, cached):
+        os.utime(path, (0, 0))
     assert fates(two_images.json("gc"), "removed") == {f"layers/{'a' * 64}"}
     assert not damaged.exists()
     assert not (two_images.state / "leases" / f"layers-{'b' * 64}").exists()
     assert not old.exists()
+    assert not cached.exists()
     assert young.exists()
 
 
@@ -186,6 +209,23 @@ def test_gc_while_a_folder_changes(rundlet: Rundlet) -> None:
     finally:
         stop.set()
         changer.join()
+
+
+def test_gc_of_what_is_deeper_than_there_are_descriptors(rundlet: Rundlet) -> None:
+    """An image's Python writes to uv's cache, and whoever is killed does not look at it afterwards."""
+    rundlet.ok("gc")
+    cache = rundlet.state / "cache" / "uv" / ("a" * 64)
+    cache.mkdir(parents=True)
+    (cache / "/".join(["d"] * 600)).mkdir(parents=True)
+    make_older(cache, 100)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        rundlet.ok("gc")
+        assert fates(rundlet.json("gc", "--unused-for", "90d"), "removed") == {f"cache/uv/{cache.name}"}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert not cache.exists()
 
 
 def test_gc_keeps_what_a_lock_names(rundlet: Rundlet, index: object, small_image: Path) -> None:

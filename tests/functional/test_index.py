@@ -6,17 +6,23 @@ import json
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from functional.conftest import ROOT
+from functional.conftest import ROOT, fill
+from functional.test_credentials import CREDENTIALS, SECRET, holders
 
 from support import wheelcache
+from support.index import JSON_TYPE, PackageIndex
 from support.installed_tree import Tree, differences, programs_in, tree_of
 from support.rundlet import Result, Rundlet, exec_command, program
+from support.wheels import module
 
 pytestmark = pytest.mark.index
+
+PUBLIC = "https://pypi.org/simple"  # the index that is asked when RUNDLET_INDEX names none
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +81,68 @@ def test_markers_and_spelling_of_real_packages(public: Rundlet) -> None:
     locks = len(list(public.state.glob("locks/*")))
     python(public, code, "Markdown.It_Py[Linkify] == 3.0.0", markers).check()
     assert len(list(public.state.glob("locks/*"))) == locks
+
+
+def url_of(name: str, filename: str) -> tuple[str, str]:
+    """Where the public index has this file, and its hash."""
+    request = urllib.request.Request(f"{PUBLIC}/{name}/", headers={"Accept": JSON_TYPE})
+    with urllib.request.urlopen(request, timeout=60) as page:
+        (file,) = [one for one in json.load(page)["files"] if one["filename"] == filename]
+    return file["url"], file["hashes"]["sha256"]
+
+
+def test_files_of_the_real_index_by_url(public: Rundlet) -> None:
+    """Row 25: a wheel, and an archive that is built."""
+    wheel, digest = url_of("six", "six-1.17.0-py2.py3-none-any.whl")
+    code = "import six; print(six.__version__)"
+    assert python(public, code, f"six @ {wheel}").check().out == "1.17.0\n"
+    assert python(public, code, f"six @ {wheel}#sha256={digest}").check().out == "1.17.0\n"
+    assert digest in python(public, code, f"six @ {wheel}#sha256={'1' * 64}").check(125).err
+
+    archive, digest = url_of("docopt", "docopt-0.6.2.tar.gz")
+    code = "import docopt; print(docopt.__version__)"
+    assert "`--build docopt`" in python(public, code, f"docopt @ {archive}").check(125).err
+    command = exec_command([f"docopt @ {archive}"], "python3", "-c", code, options=("--build", "docopt"))
+    assert public.ok(*command, timeout=300).out == "0.6.2\n"
+    # Pinned to what they were: nobody is asked again.
+    assert public.ok("--offline", *command).out == "0.6.2\n"
+    wrong = exec_command([f"docopt @ {archive}#sha256={'1' * 64}"], "true", options=("--build", "docopt"))
+    assert digest in public(*wrong).check(125).err
+
+
+def test_one_package_of_the_real_index_in_a_project(
+    public: Rundlet, real_wheels: list[wheelcache.Distribution], project: Path, tmp_path: Path
+) -> None:
+    """Row 23: all others come from the administrator's index, which asks for credentials."""
+    (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login reader password {SECRET}\n")
+    (tmp_path / "netrc").chmod(0o600)
+    pin = f'[[index]]\nname = "public"\nurl = "{PUBLIC}"\npackages = ["idna"]\n'
+    settings = '[python]\nversion = "3.11"\npip = ["pyarrow==22.0.0", "idna==3.10", "inner"{more}]\n'
+    settings += '[images]\n"3.11" = "python-3.11"\n' + pin
+    (project / "pipeline.py").write_text(
+        "import rundlet\n\n\n@rundlet.model()\ndef versions():\n    import idna, inner, pyarrow\n\n"
+        "    return pyarrow.table({'idna': [idna.__version__], 'inner': [inner.__version__]})\n"
+    )
+    with PackageIndex(credentials=CREDENTIALS) as index:
+        fill(index, real_wheels)
+        index.add(module("inner", "1.0", requires=["idna"]))
+        index.add(module("idna", "3.10"))  # of the same version, and nobody wants it
+        driver = public.with_environment(RUNDLET_INDEX=index.url, NETRC=str(tmp_path / "netrc"))
+        (project / "rundlet.toml").write_text(settings.format(more=""))
+        locked = driver.ok("-v", "lock", project)
+        text = (project / "pylock.toml").read_text()
+        assert url_of("idna", "idna-3.10-py3-none-any.whl")[1] in text
+        ran = driver.ok("-v", "-o", "json", "run", project)
+        assert ran.json["previews"]["versions"]["rows"] == [["3.10", "1.0"]]
+        assert index.count("/simple/idna/") == 0
+        assert index.count("/simple/inner/") > 0
+        # What the project did not name is not looked for there.
+        (project / "rundlet.toml").write_text(settings.format(more=', "idna-ssl"'))
+        missing = driver("-v", "lock", project).check(2)
+        assert "`idna-ssl` was not found in the package index" in missing.err
+    for said in (text, *(part for done in (locked, ran, missing) for part in (done.out, done.err))):
+        assert SECRET not in said
+    assert holders(public.state) == []
 
 
 INSPECT = ROOT / "tests/support/inspect_environment.py"
@@ -149,11 +217,11 @@ def test_forty_packages_are_what_pip_makes_of_them(
     rundlet.environment.pop("RUNDLET_INDEX", None)
     rundlet.timeout = 1800
     rundlet.ok("image", "import", "python-3.11", image_311)
-    listed = wheelcache.read_list(wheelcache.FORTY_LIST)
+    listed = wheelcache.read_list(wheelcache.FORTY.pins)
     folder = wheelcache.default_folder()
     wheelcache.fetch(folder, listed)
     pins = [f"--with={one}" for one in sorted({item.requirement for item in listed})]
-    pins += [f"--build={one.split('==')[0]}" for one in wheelcache.FORTY_SOURCES]
+    pins += [f"--build={one.split('==')[0]}" for one in wheelcache.FORTY.sources]
     command = ("exec", "--image", "python-3.11", *pins, "--", "python3")
     here = json.loads(rundlet.ok(*command, "-", "/env", input=INSPECT.read_bytes()).out)
     assert rundlet.ok(*command, "-m", "pip", "check").out == "No broken requirements found.\n"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from functional.conftest import fill
 
+from support import wheelcache
+from support.certificates import make_certificates
 from support.hosts import with_hosts
-from support.index import PackageIndex
+from support.index import PackageIndex, Request
 from support.rundlet import Result, Rundlet
 from support.wheels import Wheel, module
 
@@ -201,3 +206,27 @@ def test_pages_of_older_indexes(two: Rundlet) -> None:
                 assert any("Range" in one.headers for one in old.requests if one.path == path)
                 old.fault(path, no_ranges=True)
                 assert names(two, *pinned, "--with", "vision<9") == "light 1.4+cu1, vision 8.0"
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_pages_are_asked_for_at_once(
+    warm: Rundlet, real_wheels: list[wheelcache.Distribution], tmp_path: Path, secure: bool
+) -> None:
+    """Eight projects at once, of an index that speaks HTTP/1.1: nobody waits for another one's page."""
+    together = threading.Barrier(8, timeout=20)
+
+    def wait_for_the_others(request: Request) -> None:
+        if request.path.startswith("/simple/at-once-"):
+            with contextlib.suppress(threading.BrokenBarrierError):
+                together.wait()
+
+    made = make_certificates(tmp_path, "localhost")
+    with PackageIndex(tls=made.server() if secure else None, host="localhost" if secure else "127.0.0.1") as index:
+        fill(index, real_wheels)
+        wanted = [f"at-once-{number}" for number in range(together.parties)]
+        for name in wanted:
+            index.add(module(name))
+        index.on_request = wait_for_the_others
+        driver = warm.with_environment(RUNDLET_INDEX=index.url, RUNDLET_CA_BUNDLE=str(made.authority))
+        assert names(driver, *(f"--with={name}" for name in wanted)) == ", ".join(f"{name} 1.0" for name in wanted)
+    assert not together.broken

@@ -6,10 +6,14 @@ of output.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import shutil
 import signal
+import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -109,6 +113,60 @@ def test_while_a_package_is_installed(ready: Rundlet, index: PackageIndex) -> No
         with driver.start("-q", "exec", *IMAGE, "--with", "large", "--", "echo", "ran") as process:
             wait_for(process, worker_of(driver, "install-wheel"))
             assert press_ctrl_c(process) == b"interrupted\n"
+
+
+@contextlib.contextmanager
+def made_by_us(driver: Rundlet, entry: str) -> Iterator[None]:
+    """Whoever wants this entry waits for us, as for another rundlet that makes it."""
+    lease = os.open(driver.state / "leases" / entry.replace("/", "-"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        byte = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+        fcntl.fcntl(lease, fcntl.F_OFD_SETLK, byte)
+        yield
+    finally:
+        os.close(lease)
+
+
+def has_open(process: subprocess.Popen[bytes], name: str) -> Callable[[], bool]:
+    def is_it(descriptor: Path) -> bool:
+        with contextlib.suppress(OSError):
+            return os.readlink(descriptor).endswith(name)
+        return False
+
+    return lambda: sum(is_it(one) for one in Path(f"/proc/{process.pid}/fd").iterdir()) > 1
+
+
+def test_while_another_takes_the_same_wheel(ready: Rundlet, tmp_path: Path) -> None:
+    wheel = module("handed-over")
+    path = tmp_path / wheel.filename
+    path.write_bytes(wheel.to_bytes())
+    entry = f"wheels/{wheel.sha256}"
+    with nothing_kept(ready.state), made_by_us(ready, entry):
+        with ready.start("-q", "exec", *IMAGE, "--with", path, "--", "echo", "ran") as process:
+            # To use it, and to make it.
+            wait_for(process, has_open(process, entry.replace("/", "-")))
+            assert press_ctrl_c(process) == b"interrupted\n"
+    assert ready.ok("exec", *IMAGE, "--with", path, "--", "echo", "ran").out == "ran\n"
+
+
+def test_while_another_compiles_the_same_modules(ready: Rundlet, project: Path) -> None:
+    """rundlet's own, for the first step of an interpreter."""
+    write(project, models("one():\n    import pyarrow\n    return pyarrow.table({'x': [1]})"))
+    ready.ok("plan", project)
+    names = [entry for entry in (ready.state / "tools").iterdir() if "rundlet's modules" in record(entry)]
+    for entry in names:
+        shutil.rmtree(entry)
+    with contextlib.ExitStack() as held:
+        for entry in names:
+            held.enter_context(made_by_us(ready, f"tools/{entry.name}"))
+        with ready.start("-q", "run", "--no-cache", project) as process:
+            wait_for(process, lambda: any(has_open(process, f"tools-{entry.name}")() for entry in names))
+            assert press_ctrl_c(process).endswith(b"interrupted\n")
+    ready.ok("run", "--no-cache", project)
+
+
+def record(entry: Path) -> str:
+    return (entry / "entry.json").read_text()
 
 
 def test_while_an_image_is_imported(rundlet: Rundlet, small_image: Path) -> None:

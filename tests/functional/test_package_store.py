@@ -7,6 +7,7 @@ import mmap
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from support.wheels import Wheel, module
 
 IMAGE = ("--image", "python-3.11")
 DAY = 86400
+MAP_LOCKED = 0x2000  # linux/mman.h: pages of a mapping stay in memory
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +203,25 @@ def test_prune_keeps_what_runs(own: Rundlet, index: PackageIndex) -> None:
         assert [row["name"] for row in own.json("package", "ls")] == ["in-use"]
     make_old(own, 100, {"in-use"})
     assert ("in-use", "packages") in removed(own.json("package", "prune", "--unused-for", "1d"))
+
+
+def test_prune_keeps_what_is_being_installed(own: Rundlet, index: PackageIndex) -> None:
+    """Its download, its package and its bytecode, until all else that a command needs is there."""
+    index.add(module("early"))
+    large = f"data = {os.urandom(1 << 20).hex()!r}\n"  # on its own, and not with the other
+    late = index.add(Wheel("late", files={"late.py": large}))
+    pruned = threading.Event()
+    index.on_request = lambda request: pruned.wait(60) if request.path == late else None
+    run = ("python3", "-c", "import early, late; print('both')")
+    with own.start("exec", *IMAGE, "--with", "early", "--with", "late", "--", *run) as process:
+        while not site(own, "packages", "early.py") and process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.01)
+        document = own.json("package", "prune", "--max-bytes", "0")
+        pruned.set()
+        out, err = process.communicate(timeout=60)
+    assert out == b"both\n", err
+    assert [name for name, _ in removed(document) if name == "early"] == []
 
 
 def offer_many(index: PackageIndex, name: str, parts: int) -> None:
@@ -459,6 +480,21 @@ def small_disk(tmp_path: Path, no_leaks: Allowance) -> Iterator[Disk]:
     made.close()
 
 
+def change_below_the_cache(disk: Disk, path: Path, marker: bytes) -> mmap.mmap:
+    """The disk holds something else, which readers do not see while the result holds the file in memory."""
+    with open(path, "rb") as cached:
+        pages = mmap.mmap(cached.fileno(), 0, flags=mmap.MAP_SHARED | MAP_LOCKED, prot=mmap.PROT_READ)
+    os.sync()
+    with open(disk.file, "r+b") as file, mmap.mmap(file.fileno(), 0) as blocks:
+        at = blocks.find(marker)
+        assert at >= 0
+        while at >= 0:
+            blocks[at : at + 5] = b"VALUE"
+            at = blocks.find(marker, at)
+    assert path.read_bytes() == marker
+    return pages
+
+
 def test_memory_that_is_not_what_the_disk_holds(small_disk: Disk, index: PackageIndex) -> None:
     """As after a write to cached pages; here it is the disk that changes, behind the back of the cache."""
     marker = b"value = 'found on the disk by this text'\n"
@@ -467,18 +503,9 @@ def test_memory_that_is_not_what_the_disk_holds(small_disk: Disk, index: Package
     driver.ok("image", "import", "python-3.11", built_image("python-3.11"), timeout=300)
     use(driver, "stable")
     assert driver.json("package", "verify", "--disk")["damaged"] == []
-    (package,) = site(driver, "packages", "stable.py")
-    package.read_bytes()  # it is in the cache now, and stays there
-    os.sync()
-    with open(small_disk.file, "r+b") as disk, mmap.mmap(disk.fileno(), 0) as blocks:
-        at = blocks.find(marker)
-        assert at >= 0
-        while at >= 0:
-            blocks[at : at + 5] = b"VALUE"
-            at = blocks.find(marker, at)
-    assert package.read_bytes() == marker
-    verified(driver)  # every byte that a program would read is what was installed
-    found = driver("-o", "json", "package", "verify", "--disk").check(1).json["damaged"]
+    with change_below_the_cache(small_disk, *site(driver, "packages", "stable.py"), marker):
+        verified(driver)  # every byte that a program would read is what was installed
+        found = driver("-o", "json", "package", "verify", "--disk").check(1).json["damaged"]
     assert {one["kind"] for one in found} == {"packages", "lowers"}
     assert all("stable.py` in memory is not what the disk holds" in one["cause"] for one in found)
 

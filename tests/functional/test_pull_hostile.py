@@ -186,10 +186,10 @@ def test_same_etag_and_other_bytes(rundlet: Rundlet) -> None:
         assert_refused(rundlet, pull(rundlet, registry), 2, "it was altered")
 
 
-def with_login(rundlet: Rundlet, registry: FakeRegistry) -> None:
+def with_login(rundlet: Rundlet, registry: FakeRegistry, login: Optional[dict[str, str]] = None) -> None:
     folder = rundlet.state.parent / ".docker"
     folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": basic()}}}))
+    (folder / "config.json").write_text(json.dumps({"auths": {registry.host: login or {"auth": basic()}}}))
 
 
 def challenge(text: str) -> Fault:
@@ -277,6 +277,50 @@ def test_redirect_to_where_it_must_not_go(rundlet: Rundlet, location: str) -> No
         assert done.code in (2, 3)
         assert_refused(rundlet, done, done.code, "caused by: ")
         assert not listener.requests
+
+
+LOGINS = {"password": {"auth": basic()}, "identity": {"identitytoken": "identity", "auth": ""}}
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_redirect_that_asks_for_credentials(rundlet: Rundlet, login: str) -> None:
+    with FakeRegistry(small()) as elsewhere, FakeRegistry(small()) as registry:
+
+        def ask(request: Handler, reply: Reply) -> bool:
+            realm = f'Bearer realm="http://{elsewhere.host}/token"'
+            token = request.path.startswith("/token")
+            request.send(Reply(200, b'{"token": "t"}', {}) if token else Reply(401, b"", {"WWW-Authenticate": realm}))
+            return True
+
+        def redirect(request: Handler, reply: Reply) -> Optional[bool]:
+            if not request.is_blob:
+                return False
+            request.send(Reply(307, b"", {"Location": f"http://{elsewhere.host}{request.path}"}))
+            return True
+
+        elsewhere.fault, registry.fault = ask, redirect
+        with_login(rundlet, registry, LOGINS[login])
+        assert_refused(rundlet, pull(rundlet, registry), 3, "answers 401")
+        assert elsewhere.paths() and not [path for path in elsewhere.paths() if path.startswith("/token")]
+
+
+def test_redirected_token_server_is_sent_no_identity(rundlet: Rundlet) -> None:
+    with FakeRegistry(small()) as elsewhere, FakeRegistry(small()) as registry:
+
+        def redirect(request: Handler, reply: Reply) -> bool:
+            realm = f'Bearer realm="http://{registry.host}/token"'
+            target = f"http://{elsewhere.host}/token"
+            token = request.path.startswith("/token")
+            request.send(
+                Reply(307, b"", {"Location": target}) if token else Reply(401, b"", {"WWW-Authenticate": realm})
+            )
+            return True
+
+        registry.fault = redirect
+        with_login(rundlet, registry, LOGINS["identity"])
+        assert_refused(rundlet, pull(rundlet, registry), 3, "token server")
+        assert [path for path in registry.paths() if "refresh_token=identity" in path]
+        assert not elsewhere.requests
 
 
 def test_redirects_without_end(rundlet: Rundlet) -> None:

@@ -49,6 +49,17 @@ def test_collision_with_a_choice(warm: Rundlet) -> None:
     assert "--prefer" in refused(warm, *both)  # what others chose is not this command's word
 
 
+def test_preferred_names_that_look_like_keys(warm: Rundlet) -> None:
+    """What is kept of an environment of two packages is not found by one, however its choice is called."""
+    both = ("--with", "leaf", "--with", "tiny")
+    for _ in range(2):  # once its bytecode is there, it is kept
+        exec_options(warm, *both).check(0)
+    tree = "tree/lib/python3.11/site-packages/tiny.py"
+    keys = [next((warm.state / folder).glob(f"*/{tree}")).parents[4].name for folder in ("packages", "lowers")]
+    preferred = [part for key in keys for part in ("--prefer", key)]
+    assert "not in it" in refused(warm, "--with", "leaf", *preferred)
+
+
 def test_yanked_release_is_warned_of(warm: Rundlet, index: PackageIndex) -> None:
     index.add(module("withdrawn"), yanked="broken on Tuesdays")
     for _ in range(2):  # resolved, and from the kept lock

@@ -39,11 +39,13 @@ def of_this_process() -> list[Path]:
 
 
 def _remove_ended(group: Path) -> None:
-    """Those that runners left: a process that was just ending keeps its group."""
+    """Those that runners left, with their workers': a process that was just ending keeps its group."""
     for left in group.glob("tests-*/"):
-        if not Path("/proc", left.name.partition("-")[2]).exists():
+        if Path("/proc", left.name.partition("-")[2]).exists():
+            continue
+        for one in (*sorted(left.rglob("tests-*/"), reverse=True), left):
             with contextlib.suppress(OSError):
-                left.rmdir()
+                one.rmdir()
 
 
 @contextlib.contextmanager

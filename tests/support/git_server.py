@@ -36,8 +36,14 @@ class Repository:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def commit(self, files: Mapping[str, str], tag: str = "", links: Mapping[str, str] = MappingProxyType({})) -> str:
-        """A commit of exactly these files and symbolic links on top of `main`; its name."""
+    def commit(
+        self,
+        files: Mapping[str, str],
+        tag: str = "",
+        links: Mapping[str, str] = MappingProxyType({}),
+        submodules: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
+        """A commit of exactly these files, symbolic links and commits of submodules on top of `main`; its name."""
         work = self.path.with_suffix(".work")
         inside = {"GIT_DIR": str(self.path), "GIT_WORK_TREE": str(work), "GIT_INDEX_FILE": str(work / ".index")}
         work.mkdir(exist_ok=True)
@@ -49,10 +55,17 @@ class Repository:
         for name, target in links.items():
             (work / name).symlink_to(target)
             self._git("add", "--", str(work / name), inside=False, **inside)
+        for name, commit in submodules.items():
+            self._git("update-index", "--add", "--cacheinfo", f"160000,{commit},{name}", inside=False, **inside)
         self._git("commit", "--quiet", "--message", "files", inside=False, **inside)
         if tag:
             self._git("tag", tag)
         return self._git("rev-parse", "HEAD")
+
+    def annotate(self, tag: str) -> str:
+        """An annotated tag of `main`; the name of the tag itself, not of its commit."""
+        self._git("tag", "--annotate", "--message", "a tag", tag)
+        return self._git("rev-parse", tag)
 
 
 class GitServer:
@@ -67,8 +80,12 @@ class GitServer:
         self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
     def url(self, name: str) -> str:
-        return f"https://{self._host}:{self._server.server_address[1]}/{name}"
+        return f"https://{self._host}:{self.port}/{name}"
 
     def __enter__(self) -> GitServer:
         self._thread.start()

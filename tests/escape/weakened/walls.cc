@@ -52,12 +52,26 @@ std::string_view NameOf(Wall wall) {
       return "layer's bytes";
     case Wall::kIndexLevels:
       return "index's levels";
+    case Wall::kIndexManifests:
+      return "index's manifests";
     case Wall::kKeptBytes:
       return "kept bytes";
     case Wall::kArrivedBytes:
       return "arrived bytes";
     case Wall::kLeases:
       return "leases";
+    case Wall::kSetBytes:
+      return "set's bytes";
+    case Wall::kVerifiedBytes:
+      return "verified bytes";
+    case Wall::kDiskBytes:
+      return "disk's bytes";
+    case Wall::kCheckout:
+      return "no checkout";
+    case Wall::kGitProtocols:
+      return "git's protocols";
+    case Wall::kCommit:
+      return "commit";
     case Wall::kStateOwner:
       return "state's owner";
     case Wall::kWorkerMemory:
@@ -74,6 +88,10 @@ std::string_view NameOf(Wall wall) {
       return "fetched bytes";
     case Wall::kLoginOrigin:
       return "login's origin";
+    case Wall::kTokenOrigin:
+      return "token's origin";
+    case Wall::kStaysHttps:
+      return "stays https";
     case Wall::kMirroredBytes:
       return "mirrored bytes";
     case Wall::kNames:
@@ -88,6 +106,10 @@ std::string_view NameOf(Wall wall) {
       return "seal";
     case Wall::kModes:
       return "modes";
+    case Wall::kAttributes:
+      return "attributes";
+    case Wall::kBudgets:
+      return "budgets";
     case Wall::kRatio:
       return "ratio";
     case Wall::kWheelRatio:

@@ -68,6 +68,8 @@ const char* NameOf(Defence defence) {
       return "directory";
     case Defence::kInit:
       return "init";
+    case Defence::kLifeline:
+      return "lifeline";
     case Defence::kLimits:
       return "limits";
     case Defence::kCount:

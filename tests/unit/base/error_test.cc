@@ -19,6 +19,17 @@ TEST(Error, RendersFromGeneralToParticular) {
             "hint: require `psycopg2-binary`\n");
 }
 
+// A name in a wheel, say.
+TEST(Error, WhatIsToldCannotPassForAnotherLine) {
+  const Error error = Error(Fault::kInvalid, "checking `a\nhint: b`")
+                          .Because("its build ended:\nerror: c\n")
+                          .Hint("look at `d\ncaused by: e`");
+  EXPECT_EQ(error.Render(),
+            "error: checking `a\n  hint: b`\n"
+            "caused by: its build ended:\n  error: c\n"
+            "hint: look at `d\n  caused by: e`\n");
+}
+
 TEST(Error, ErrnoInWords) {
   EXPECT_EQ(ErrnoText(ENOENT), "no such file or directory");
   EXPECT_EQ(ErrnoError(EACCES, "opening `x`").Render(),

@@ -1,6 +1,7 @@
 #include "base/fs.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -32,6 +33,16 @@ TEST_F(FsTest, ReplaceIsAtomicAndLeavesNoTemporary) {
   ReplaceAt(dir_.get(), "a", "two", 0644, Durability::kNone);
   EXPECT_EQ(ReadAt(dir_.get(), "a", 10), "two");
   ASSERT_EQ(ListDir(dir_.get()).size(), 1u);
+}
+
+TEST_F(FsTest, ReplaceDoesNotMindWhatAKilledProcessOfItsNumberLeft) {
+  const auto left = [](int number) { return fmt::format(".a.{}.{}", getpid(), number); };
+  for (int number = 0; number < 100; ++number)
+    OpenAt(dir_.get(), left(number), O_WRONLY | O_CREAT | O_EXCL, 0644);
+  ReplaceAt(dir_.get(), "a", "one", 0644, Durability::kNone);
+  EXPECT_EQ(ReadAt(dir_.get(), "a", 10), "one");
+  // Another's, of another pid namespace, may still be written.
+  for (int number = 0; number < 100; ++number) EXPECT_TRUE(ExistsAt(dir_.get(), left(number)));
 }
 
 TEST_F(FsTest, NothingIsFollowedOutOfTheTree) {

@@ -25,5 +25,14 @@ TEST(Text, SuggestsOnlyCloseWords) {
 
 TEST(Text, PrintableRemovesEscapes) { EXPECT_EQ(Printable("a\x1b[31mb\n\tc\r"), "a?[31mb\n\tc?"); }
 
+TEST(Text, PrintableKnowsTheControlCharactersOfUtf8) {
+  EXPECT_EQ(Printable("a\xc2\x9b"
+                      "31mb\xc2\x85"),
+            "a??31mb??");
+  // Others of that length, the same bytes elsewhere, and the beginning of one at the end.
+  for (const char* text : {"\xc2\xa0", "\xc3\x9b", "\xe2\x82\x9b", "\xc2"})
+    EXPECT_EQ(Printable(text), text);
+}
+
 }  // namespace
 }  // namespace rundlet::base

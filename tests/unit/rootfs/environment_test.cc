@@ -186,6 +186,24 @@ TEST(Environments, AreCheckedFromTheirRecords) {
   EXPECT_EQ(CheckEnvironment(*store, parts).size(), 3u);
 }
 
+TEST(Environments, TellOfAFewHiddenFiles) {
+  const testing::TemporaryDirectory directory;
+  const auto store = store::Store::Open(directory.path() + "/state");
+  testing::PackageWorker worker(*store);
+  EnvironmentParts parts = Parts({});
+  for (const std::string name : {"a", "b"}) {
+    WheelBuilder wheel;
+    wheel.name = name;
+    for (int i = 0; i < 100; ++i) wheel.files[fmt::format("tests/x{}.py", i)] = name;
+    testing::PutWheel(*store, wheel.Locked(), wheel.Bytes());
+    parts.distributions.push_back(
+        {wheel.Locked(), testing::InstallPackage(*store, worker, wheel.Locked()), std::nullopt});
+  }
+  const std::vector<std::string> warnings = CheckEnvironment(*store, parts);
+  EXPECT_EQ(warnings.size(), 21u);
+  EXPECT_EQ(warnings.back(), "80 more files are hidden by others");
+}
+
 std::vector<LayerPath> Layer(const std::vector<std::string>& paths) {
   std::vector<LayerPath> layer;
   for (const std::string& path : paths) {

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "image_support.h"
 #include "rootfs/image.h"
+#include "rootfs/image_identity.h"
 #include "rootfs/layer_path.h"
 #include "rootfs/skeleton.h"
 
@@ -28,7 +29,7 @@ class RecordTest : public ::testing::Test {
                          "glibc 2.36",
                          "/usr",
                          "/usr/lib/python3.11",
-                         base::Digest::Of("identity")};
+                         InterpreterIdentity(image)};
     return image;
   }
 
@@ -75,6 +76,22 @@ TEST_F(RecordTest, ReplacesAndRemoves) {
   RemoveImage(*store_, "python");
   EXPECT_TRUE(ListImages(*store_).empty());
   EXPECT_THROW(RemoveImage(*store_, "python"), base::Error);
+}
+
+// What is made by one image's Python is nobody else's (docs/adr/0068).
+TEST_F(RecordTest, IdentityIsOfTheWholeImage) {
+  const Image image = AnImage("python");
+  const base::Digest identity = InterpreterIdentity(image);
+  EXPECT_EQ(InterpreterIdentity(AnImage("another")), identity);
+  Image other = image;
+  other.layers.push_back(base::Digest::Of("more"));
+  EXPECT_NE(InterpreterIdentity(other), identity);
+  other = image;
+  std::swap(other.layers[0], other.layers[1]);
+  EXPECT_NE(InterpreterIdentity(other), identity);
+  other = image;
+  other.config.env.emplace_back("LD_PRELOAD=/opt/x.so");
+  EXPECT_NE(InterpreterIdentity(other), identity);
 }
 
 TEST_F(RecordTest, SaysWhatThereIs) {

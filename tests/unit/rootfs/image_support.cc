@@ -15,7 +15,6 @@
 #include "base/fs.h"
 #include "rootfs/oci.h"
 #include "rootfs/worker/command.h"
-#include "rootfs/worker/hash_tree.h"
 #include "rootfs/worker/read_image.h"
 #include "rootfs/worker/split_archive.h"
 #include "rootfs/worker/unpack_layer.h"

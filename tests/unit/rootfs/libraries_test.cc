@@ -53,9 +53,17 @@ TEST(MissingLibraries, AreThoseThatNobodyHas) {
       Package("a", {{"lib/a/_a.so", "", {"libc.so.6", "libGL.so.1", "libb.so.2", "libc2.so"}},
                     {"lib/a/_b.so", "", {"libGL.so.1", "libcuda.so.1"}}}),
       Package("b", {{"lib/b/libb.so.2", "libb.so.2", {}}, {"lib/b/libc2.so", "other", {}}})};
-  EXPECT_THAT(FindMissingLibraries(packages, {"libc.so.6"}),
+  EXPECT_THAT(FindMissingLibraries(packages, {"libc.so.6"}, "glibc 2.36"),
               ElementsAre(MissingLibrary{"libGL.so.1", "a 1.0", "lib/a/_a.so"}));
-  EXPECT_THAT(FindMissingLibraries(packages, {"libGL.so.1", "libc.so.6"}), IsEmpty());
+  EXPECT_THAT(FindMissingLibraries(packages, {"libGL.so.1", "libc.so.6"}, "glibc 2.36"), IsEmpty());
+}
+
+TEST(MissingLibraries, AreNoPartsOfMusl) {
+  const std::vector<PackageMeta> packages = {
+      Package("a", {{"lib/a/_a.so", "", {"libc.so", "libc.musl-x86_64.so.1", "libcrypt.so.1"}}})};
+  EXPECT_THAT(FindMissingLibraries(packages, {}, "musl"),
+              ElementsAre(MissingLibrary{"libcrypt.so.1", "a 1.0", "lib/a/_a.so"}));
+  EXPECT_EQ(FindMissingLibraries(packages, {}, "glibc 2.36").size(), 3U);
 }
 
 }  // namespace

@@ -135,6 +135,15 @@ TEST_F(EntrySetTest, AHalfWrittenSetIsNone) {
   EXPECT_EQ(Meta(), "some meta");
 }
 
+TEST_F(EntrySetTest, ASetThatIsTooLargeIsNone) {
+  Keep("meta");
+  const std::string path = "leases/sets/" + kSet.hex();
+  const base::UniqueFd file = base::OpenAt(store_->dir(), path, O_RDWR);
+  ASSERT_EQ(ftruncate(file.get(), 64 << 20), 0);
+  EXPECT_EQ(Meta(), std::nullopt);
+  EXPECT_EQ(store_->Remove(Kind::kPackage, Key(1)), Removal::kRemoved);
+}
+
 TEST_F(EntrySetTest, ASetOfWhatIsNotThereIsNotKept) {
   store_->KeepSet(kSet, {{{Kind::kPackage, Key(1)}, {Kind::kPackage, Key(9)}}, "meta"});
   EXPECT_THAT(Sets(), testing::IsEmpty());
