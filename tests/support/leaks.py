@@ -58,10 +58,15 @@ class Host:
         return "\n".join(lines)
 
 
+def _read(path: str) -> str:
+    """What the names in it are made of need not be UTF-8: tests give processes and paths such names."""
+    return os.fsdecode(Path(path).read_bytes())
+
+
 def mounts() -> frozenset[str]:
     """The mounts of this namespace, each as `mount id, mount point, type`."""
     found = set()
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in _read("/proc/self/mountinfo").splitlines():
         fields = line.split()
         separator = fields.index("-")
         found.add(f"{fields[0]} {fields[4]} ({fields[separator + 1]})")
@@ -70,7 +75,7 @@ def mounts() -> frozenset[str]:
 
 def _process(pid: int) -> Optional[Process]:
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = _read(f"/proc/{pid}/stat")
     except OSError:
         return None
     name = text[text.index("(") + 1 : text.rindex(")")]
@@ -89,7 +94,7 @@ def _of_others(pid: int) -> bool:
     """Started by a living program that is neither ours nor this one: someone else's use of rundlet."""
     while True:
         try:
-            text = Path(f"/proc/{pid}/stat").read_text()
+            text = _read(f"/proc/{pid}/stat")
         except OSError:
             return False
         pid = int(text[text.rindex(")") + 2 :].split()[1])
@@ -116,7 +121,7 @@ def _belongs(pid: int, states: Sequence[str]) -> bool:
         own = os.readlink("/proc/self/ns/mnt")
         if _link(f"/proc/{pid}/ns/mnt") == own:
             return False
-        text = Path(f"/proc/{pid}/mountinfo").read_text()
+        text = _read(f"/proc/{pid}/mountinfo")
         return any(state in text for state in states)
     except OSError:
         return False
@@ -128,7 +133,7 @@ def _ancestors() -> set[int]:
     while pid > 0:
         found.add(pid)
         try:
-            text = Path(f"/proc/{pid}/stat").read_text()
+            text = _read(f"/proc/{pid}/stat")
         except OSError:
             break
         pid = int(text[text.rindex(")") + 2 :].split()[1])

@@ -356,6 +356,27 @@ def test_a_process_left_in_the_state_is_found(tmp_path: Path) -> None:
             child.wait()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """Of a mount that only another process has, and of that process."""
+    place = os.path.join(os.fsencode(tmp_path), b"\xff")
+    os.mkdir(place)
+    program = os.path.join(place, b"sleep\xff")
+    script = b'mount -t tmpfs none "$1" && cp "$(command -v sleep)" "$1/sleep\xff" && echo up && exec "$1/sleep\xff" 60'
+    argv = [b"unshare", b"--mount", b"sh", b"-c", script, b"sh", place]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"up\n"
+            while os.readlink(b"/proc/%d/exe" % child.pid) != program:
+                assert child.poll() is None
+            (found,) = leaks.processes([tmp_path])
+            assert found.pid == child.pid
+            assert found.name == "sleep\udcff"
+        finally:
+            child.kill()
+
+
 def test_staging_and_partial_files_are_found(tmp_path: Path) -> None:
     (tmp_path / "staging").mkdir()
     with pytest.raises(AssertionError) as failure, leaks.assert_no_leaks(tmp_path, patience=0.1):
