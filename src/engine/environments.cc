@@ -45,6 +45,13 @@ Package EnsurePackage(Engine& engine, const Distribution& distribution,
   return package;
 }
 
+std::optional<store::Lease> MakePackageUnlessThere(store::Store& store, const std::string& key,
+                                                   const store::WaitCallback& on_wait,
+                                                   const base::CancelToken* cancel) {
+  if (store.Find(Kind::kPackage, key)) return std::nullopt;
+  return store.Make(Kind::kPackage, key, cancel, on_wait);
+}
+
 // A new package and the bytecode that somebody waits for become entries together: one flush of the
 // disk for both. Bytecode that a package lacks which was there is not put off: it might never be
 // made.
@@ -56,9 +63,8 @@ void InstallAndCompile(Engine& engine, const rootfs::Image& image, const Distrib
   const std::string package_key = rootfs::PackageKey(distribution, image.interpreter.tag);
   const std::string lower_key = rootfs::LowerKey(package_key, image.interpreter);
   const store::Lease use = store.Use(Kind::kPackage, package_key);
-  std::optional<store::Lease> make_package;
-  if (!store.Find(Kind::kPackage, package_key))
-    make_package = store.Make(Kind::kPackage, package_key, cancel, on_wait);
+  std::optional<store::Lease> make_package =
+      MakePackageUnlessThere(store, package_key, on_wait, cancel);
   Package package = EnsurePackage(engine, distribution, image.interpreter.tag, cancel);
   if (make_package.has_value() && bytecode == Bytecode::kLater) {
     if (package.made.empty()) return;  // whoever made it sees to that
