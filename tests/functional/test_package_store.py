@@ -269,6 +269,15 @@ def test_a_later_start_finds_what_is_damaged_or_missing(own: Rundlet, index: Pac
             verified(own)
 
 
+def open_below(folder: Path, pid: int) -> list[str]:
+    """What a process has open there; it may just be closing what it needed to start another one."""
+    links = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(descriptor))
+    return [link for link in links if link.startswith(f"{folder}/")]
+
+
 def test_a_later_start_costs_little_a_package(own: Rundlet, index: PackageIndex) -> None:
     """No read, no lease and no open file for each of them."""
     few, many = 2, 60
@@ -280,8 +289,8 @@ def test_a_later_start_costs_little_a_package(own: Rundlet, index: PackageIndex)
         use(own, name)
         with running(own, name) as process:
             reads = Path(f"/proc/{process.pid}/io").read_text().split("syscr: ")[1].split()[0]
-            costs[size] = int(reads), len(os.listdir(f"/proc/{process.pid}/fd"))
-    assert costs[many][1] == costs[few][1]
+            costs[size] = int(reads), len(open_below(own.state, process.pid))
+    assert costs[many][1] == costs[few][1] > 0
     # The lock and the list of entries are longer.
     assert costs[many][0] - costs[few][0] < (many - few) / 4
 
