@@ -78,6 +78,7 @@ void SetLimits(Prepared& prepared) {
   rlimit current;
   if (getrlimit(RLIMIT_NOFILE, &current) == 0 && current.rlim_max < files.rlim_max) {
     files.rlim_max = current.rlim_max;
+    if (files.rlim_cur > files.rlim_max) files.rlim_cur = files.rlim_max;
   }
   if (setrlimit(RLIMIT_NOFILE, &files) < 0) Fail(prepared, Stage::kLimits, errno);
   // A session keyring of its own: without it the caller's keys are inherited. Kernels without

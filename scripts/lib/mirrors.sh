@@ -16,5 +16,5 @@ debian_sources() {
 _debian_mirror() {
   # shellcheck disable=SC2016  # apt's own format
   apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(CREATED_BY) $(LABEL)' 2>/dev/null |
-    awk -v rest="Debian Packages $1" '{ uri = $1; sub(/^[^ ]+ /, "") } $0 == rest { print uri; exit }'
+    awk -v rest="Debian Packages $1" '{ uri = $1; sub(/^[^ ]+ /, "") } $0 == rest && !found { print uri; found = 1 }'
 }

@@ -7,15 +7,6 @@
 #include "base/text.h"
 
 namespace rundlet::base {
-namespace {
-
-// Of several lines, the later ones: what an outsider said is no line of ours.
-std::string Indented(std::string_view text) {
-  const std::string clean = Printable(text.substr(0, text.find_last_not_of('\n') + 1));
-  return Join(Split(clean, '\n'), "\n  ");
-}
-
-}  // namespace
 
 Error& Error::Because(std::string cause) & {
   chain_.push_back(std::move(cause));

@@ -106,4 +106,9 @@ std::string Printable(std::string_view text) {
   return clean;
 }
 
+std::string Indented(std::string_view text) {
+  const std::string clean = Printable(text.substr(0, text.find_last_not_of('\n') + 1));
+  return Join(Split(clean, '\n'), "\n  ");
+}
+
 }  // namespace rundlet::base

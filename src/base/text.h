@@ -26,5 +26,7 @@ std::string ClosestWord(std::string_view word, const std::vector<std::string>& c
 // The text without control characters (those of UTF-8 and escape sequences included): what
 // outsiders say, made safe for a terminal. Tabs and newlines stay.
 std::string Printable(std::string_view text);
+// Printable, and of several lines the later ones indented: none can pass for a line of ours.
+std::string Indented(std::string_view text);
 
 }  // namespace rundlet::base

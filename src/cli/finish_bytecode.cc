@@ -25,7 +25,7 @@ void FinishBytecode(engine::Engine& engine, const Options& options) {
       engine::Report(events, task, "compile",
                      [&](engine::Event&) { engine.bytecode().Wait(&Interrupted()); });
     } catch (const base::Cancelled&) {
-      return;
+      // What is not made is made when it is wanted again.
     }
   }
   const std::vector<std::string> later = engine.bytecode().TakeFailures();

@@ -32,7 +32,9 @@ void PrintVerification(const engine::Verification& found, const Options& options
   if (options.output == Output::kJson) {
     const nlohmann::ordered_json document = {
         {"entries", found.entries}, {"bytes", found.bytes}, {"damaged", std::move(damaged)}};
-    fmt::print("{}\n", document.dump(2));
+    // A layer's paths may be any bytes.
+    fmt::print("{}\n",
+               document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   } else if (!options.quiet) {
     Say("{} entries, {}: {} damaged\n", found.entries, base::HumanBytes(found.bytes),
         found.damaged.size());

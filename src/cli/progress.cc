@@ -89,13 +89,13 @@ std::string LineFor(const Event& event, bool colours, bool verbose) {
       return fmt::format("{} {}: {}", Paint(colours, Colour::kDim, "skipped"), label,
                          FirstLine(event.text));
     case EventKind::kCached:
-      return verbose
-                 ? fmt::format("{} {}: {}", Paint(colours, Colour::kDim, "kept"), label, event.text)
-                 : std::string();
+      return verbose ? fmt::format("{} {}: {}", Paint(colours, Colour::kDim, "kept"), label,
+                                   base::Indented(event.text))
+                     : std::string();
     case EventKind::kLog:
       return fmt::format("{} | {}", task, base::Printable(event.text));
     case EventKind::kNote:
-      return fmt::format("note: {}: {}", task, base::Printable(event.text));
+      return fmt::format("note: {}: {}", task, base::Indented(event.text));
     case EventKind::kStarted:
     case EventKind::kProgress:
       return {};

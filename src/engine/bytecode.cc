@@ -73,10 +73,11 @@ void BytecodeQueue::Add(const rootfs::Image& image, const rootfs::Distribution& 
     return LowerKeyFor(one.image, one.distribution) == key;
   });
   if (is_there) return;  // a thread cannot wait for a lease of its own
-  waiting_.push_back({image, distribution});
-  ++left_;
+  // Before anything waits for it: there may be none to be had.
   if (threads_.size() < engine_.config().cores)
     threads_.emplace_back([this](const std::stop_token& stop) { Serve(stop); });
+  waiting_.push_back({image, distribution});
+  ++left_;
   changed_.notify_all();
 }
 

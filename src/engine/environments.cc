@@ -190,8 +190,9 @@ ReadyEnvironment EnsureEnvironment(Engine& engine, const rootfs::Image& image,
   std::vector<std::vector<store::Lease>> held;
   std::vector<Job> jobs;
   for (const Distribution& distribution : lock.distributions) {
-    if (IsInstalled(engine, distribution, image.interpreter)) continue;
+    // What is there, too: it may take minutes until all else is.
     held.push_back(HoldParts(engine, distribution, image.interpreter));
+    if (IsInstalled(engine, distribution, image.interpreter)) continue;
     Job install = {
         .run = [&] { InstallOne(engine, image, distribution, bytecode, events, cancel); }};
     if (!IsFetched(engine, distribution)) {

@@ -201,19 +201,26 @@ bool IsLeftOver(const base::DirEntry& entry, const struct stat& info) {
   return info.st_mtim.tv_sec + kReplacing < time(nullptr);
 }
 
-void SweepLeftOvers(store::Store& store, const std::string& folder) {
-  for (const base::DirEntry& entry : base::ListDir(store.dir(), folder)) {
+// In folders below it, too, so many levels down.
+void SweepLeftOvers(store::Store& store, const std::string& folder, unsigned levels) {
+  const auto there = base::TryOpenAt(store.dir(), folder, O_RDONLY | O_DIRECTORY);
+  if (!there) return;
+  for (const base::DirEntry& entry : base::ListDir(there->get())) {
     const std::string path = fmt::format("{}/{}", folder, entry.name);
+    if (entry.type == DT_DIR && levels > 0) SweepLeftOvers(store, path, levels - 1);
     const std::optional<struct stat> info = base::StatAt(store.dir(), path);
     if (info && IsLeftOver(entry, *info)) base::RemoveTree(store.dir(), path);
   }
 }
 
+// As deep as records lie.
 void SweepLeftOvers(store::Store& store) {
-  for (const char* folder : {"images", "locks"}) SweepLeftOvers(store, folder);
-  for (const base::DirEntry& entry : base::ListDir(store.dir(), "cache")) {
-    if (entry.type == DT_DIR) SweepLeftOvers(store, "cache/" + entry.name);
-  }
+  SweepLeftOvers(store, "images", 0);
+  SweepLeftOvers(store, "locks", 0);
+  SweepLeftOvers(store, "cache", 1);
+  SweepLeftOvers(store, "cache/steps", 1);
+  SweepLeftOvers(store, "tables", 2);
+  SweepLeftOvers(store, "runs", 1);
 }
 
 // Running commands change these folders meanwhile: what is gone, or is no directory any more,

@@ -57,6 +57,25 @@ std::optional<rootfs::NetrcLogin> FindLogin(const Config& config, const std::str
       .Hint(fmt::format("chmod 600 {}", config.netrc));
 }
 
+// What the gate wrote down of the first request that failed; see rootfs/worker/index_gate.h.
+struct GateFailure {
+  size_t index;
+  int status;
+  bool host;  // whose fault it is: the host's, or what was asked for
+  std::string cause;
+};
+
+// Nullopt when there is none: it is a worker's word, and may be anything.
+std::optional<GateFailure> ReadFailure(const std::string& text) {
+  try {
+    const nlohmann::json line = nlohmann::json::parse(text);
+    return GateFailure{line.at("index"), line.value("status", 0), line.value("host", true),
+                       line.value("cause", std::string())};
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 rootfs::IndexAccess AccessTo(Engine& engine, const std::string& url) {
@@ -126,16 +145,15 @@ runtime::Sandbox IndexGate::Serve(runtime::Sandbox& sandbox) const {
 std::optional<Error> IndexGate::Failure() const {
   if (lseek(failures_.get(), 0, SEEK_SET) < 0) base::ThrowErrno("reading what an index answered");
   const std::string text = base::ReadFd(failures_.get(), kFailuresLimit, "what an index answered");
-  const nlohmann::json line = nlohmann::json::parse(text, nullptr, false);
-  if (!line.is_object()) return std::nullopt;
-  const auto index = line.value("index", accesses_.size());
-  const int status = line.value("status", 0);
-  if (index >= accesses_.size()) return std::nullopt;
-  Error error(line.value("host", true) ? Fault::kHost : Fault::kInvalid,
-              fmt::format("asking the package index `{}`", addresses_[index].url));
-  error.Because(base::Printable(line.value("cause", std::string())));
+  const std::optional<GateFailure> failure = ReadFailure(text);
+  if (!failure || failure->index >= accesses_.size()) return std::nullopt;
+  const std::string& url = addresses_[failure->index].url;
+  const int status = failure->status;
+  Error error(failure->host ? Fault::kHost : Fault::kInvalid,
+              fmt::format("asking the package index `{}`", url));
+  error.Because(base::Printable(failure->cause));
   error.SetHint(status == 401 || status == 403
-                    ? rootfs::CredentialsHint(rootfs::UrlHost(addresses_[index].url))
+                    ? rootfs::CredentialsHint(rootfs::UrlHost(url))
                     : "check the network, the index URL, the proxy and the CA bundle of this host "
                       "(`rundlet doctor`)");
   return error;

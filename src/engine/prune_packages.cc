@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "base/fs.h"
 #include "engine/package_uses.h"
 #include "rootfs/flat_tree.h"
 
@@ -94,20 +95,21 @@ std::set<std::string> NeededKeys(Engine& engine) {
   return keys;
 }
 
-enum class Removed { kAll, kNothing };
-
-// A lease on any of it keeps what is left of it: a lower that went alone is compiled again.
-Removed RemoveGroup(Engine& engine, const Group& group) {
-  for (const auto& [kind, key] : group.entries) {
-    if (engine.store().Remove(kind, key) == store::Removal::kInUse) return Removed::kNothing;
-  }
-  return Removed::kAll;
+std::vector<std::string> RunFolders(Engine& engine) {
+  std::vector<std::string> names;
+  for (const base::DirEntry& entry : base::ListDir(engine.store().dir(), "runs"))
+    names.push_back(entry.name);
+  return names;
 }
 
 class Pruner {
  public:
   Pruner(Engine& engine, const PruneRequest& request)
-      : engine_(engine), request_(request), now_(std::time(nullptr)), needed_(NeededKeys(engine)) {}
+      : engine_(engine),
+        request_(request),
+        now_(std::time(nullptr)),
+        runs_(RunFolders(engine)),
+        needed_(NeededKeys(engine)) {}
 
   Pruning Prune() {
     const std::vector<Group> groups = AllGroups(engine_);
@@ -130,10 +132,31 @@ class Pruner {
   }
 
   bool Take(const Group& group) {
-    if (!request_.dry_run && RemoveGroup(engine_, group) == Removed::kNothing) return false;
+    if (!request_.dry_run && !Remove(group)) return false;
     left_ -= group.shown.bytes;
     pruning_.removed.push_back(group.shown);
     return true;
+  }
+
+  // A lease on any of it, or a run that has begun meanwhile, keeps what is left of it: a lower that
+  // went alone is compiled again.
+  bool Remove(const Group& group) {
+    return std::all_of(group.entries.begin(), group.entries.end(), [this](const auto& entry) {
+      const auto& [kind, key] = entry;
+      const store::Removal removal =
+          engine_.store().Remove(kind, key, [&] { return IsNeededNow(key); });
+      return removal != store::Removal::kInUse && removal != store::Removal::kWanted;
+    });
+  }
+
+  bool IsNeededNow(const std::string& key) {
+    // Before what is read: a run that begins in between is seen the next time.
+    std::vector<std::string> runs = RunFolders(engine_);
+    if (runs != runs_) {
+      runs_ = std::move(runs);
+      needed_ = NeededKeys(engine_);
+    }
+    return needed_.contains(key);
   }
 
   bool IsNeeded(const Group& group) const {
@@ -144,7 +167,8 @@ class Pruner {
   Engine& engine_;
   const PruneRequest& request_;
   const int64_t now_;
-  const std::set<std::string> needed_;
+  std::vector<std::string> runs_;  // when what they need was read
+  std::set<std::string> needed_;
   uint64_t left_ = 0;
   Pruning pruning_;
 };

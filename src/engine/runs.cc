@@ -98,7 +98,7 @@ RunRecord FromJson(const json& document) {
 
 bool IsAlive(int dir) {
   const auto lock = base::TryOpenAt(dir, ".lock", O_RDWR);
-  return lock.has_value() && flock(lock->get(), LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+  return lock.has_value() && flock(lock->get(), LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
 // A power cut may have left a part of it, which counts as nothing.
@@ -192,19 +192,21 @@ std::vector<RunRecord> ListRuns(store::Store& store) {
 }
 
 RunRecord FindRun(store::Store& store, const std::string& id) {
-  std::vector<std::string> matches;
-  for (const std::string& candidate : RunIds(store)) {
-    if (id == "last" ? matches.empty() : candidate.starts_with(id)) matches.push_back(candidate);
-  }
   const auto refuse = [&id](const std::string& why) {
     return Error(Fault::kInvalid, fmt::format("looking for run `{}`", base::Printable(id)))
         .Because(why)
         .Hint("`rundlet runs ls` lists them");
   };
+  std::vector<RunRecord> matches;
+  for (const std::string& candidate : RunIds(store)) {
+    if (id == "last" ? !matches.empty() : !candidate.starts_with(id)) continue;
+    std::optional<RunRecord> run = ReadRun(store, candidate);
+    if (!run && candidate == id) throw refuse("it has no record");
+    if (run) matches.push_back(*std::move(run));
+  }
   if (matches.empty()) throw refuse("there is none");
   if (matches.size() > 1) throw refuse(fmt::format("{} runs begin like that", matches.size()));
-  if (std::optional<RunRecord> run = ReadRun(store, matches.front())) return *std::move(run);
-  throw refuse("it has no record");
+  return matches.front();
 }
 
 std::string ReadLogs(store::Store& store, const RunRecord& run, const std::string& step) {

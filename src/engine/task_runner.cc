@@ -77,8 +77,13 @@ TaskRunner::TaskRunner(Engine& engine, const PlannedProject& planned, Run& run, 
       fetcher_(engine, events, cancel),
       keeper_(engine, run),
       tables_(planned.plan) {
+  const auto installs = [](const Task& task) {
+    return task.kind == TaskKind::kInstall && task.action == plans::Action::kRun;
+  };
+  // Where nothing is installed, every step finds its whole environment at once.
+  if (std::none_of(planned.plan.tasks.begin(), planned.plan.tasks.end(), installs)) return;
   for (const Task& task : planned.plan.tasks) {
-    if (task.kind != TaskKind::kInstall || task.action != plans::Action::kRun) continue;
+    if (task.kind != TaskKind::kInstall) continue;
     const rootfs::Interpreter& interpreter = planned.images.at(task.image).interpreter;
     held_.push_back(HoldParts(engine, DistributionOf(task), interpreter));
   }

@@ -72,7 +72,7 @@ class TaskRunner {
   EventBus& events_;
   const base::CancelToken* cancel_;
   WheelFetcher fetcher_;
-  std::vector<std::vector<store::Lease>> held_;  // of what is installed
+  std::vector<std::vector<store::Lease>> held_;  // of all packages, where some are installed
   InputKeeper keeper_;
   RunTables tables_;
 };

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from escape.weakened_programs import Installation, patched
 
+from support.index import PackageIndex
 from support.pipelines import write
 from support.rundlet import build_directory
 
@@ -40,6 +41,28 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     folder = tmp_path / "installation"
     yield Installation(folder)
     subprocess.run(["rm", "-rf", "--one-file-system", str(folder)], check=False)
+
+
+# What a gate to package indexes writes down of the first failure.
+OF_A_GATE = (
+    '{"index": "0"}',
+    '{"index": 0, "status": []}',
+    '{"index": 0, "host": 1}',
+    '{"index": 0, "cause": {}}',
+    "[0]",
+)
+
+
+def test_a_gate_that_lies(installation: Installation, index: PackageIndex, small_image: Path) -> None:
+    """Nothing is resolved through it, and that is said; of what it says itself, what can be read."""
+    driver = installation.driver.with_environment(RUNDLET_INDEX=index.url)
+    driver.ok("image", "import", "small", small_image)
+    driver.ok("exec", "--with", "tiny==1.0", "--", "true")  # uv is there
+    for lie in (*OF_A_GATE, '{"index": 0, "cause": "as it likes"}'):
+        patched(LYING, installation.fetcher, MARK, lie.encode())
+        error = driver("exec", "--with", f"tiny==1.{len(lie)}", "--", "true").check(125).err
+        assert ("as it likes" in error) == (lie not in OF_A_GATE), error
+        assert "a bug in rundlet" not in error
 
 
 @pytest.mark.parametrize("lie", LIES)

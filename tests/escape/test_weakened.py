@@ -239,8 +239,20 @@ def test_a_step_takes_more_without_its_limits(weakened: Weakened, limit: str) ->
     assert weakened.without("limits").ok(*command).out == "got it\n"
 
 
-# A daemon by the book, known by its last argument.
-DAEMON = "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
+# A daemon by the book, known by its last argument. The first process ends when the others have come to rest.
+DAEMON = """
+import os, time
+done, resting = os.pipe()
+if os.fork():
+    os.close(resting)
+    os.read(done, 1)
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+os.close(resting)
+time.sleep(600)
+"""
 
 
 def named(word: str) -> list[int]:
@@ -254,12 +266,13 @@ def named(word: str) -> list[int]:
 
 
 def test_a_daemon_outlives_its_sandbox_without_its_walls(weakened: Weakened) -> None:
-    quiet = 'exec python3 -c "$0" a-daemon </dev/null >/dev/null 2>&1'
+    word = f"a-daemon-of-{os.getpid()}"
+    quiet = f'exec python3 -c "$0" {word} </dev/null >/dev/null 2>&1'
     command = ("exec", "--image", "python-3.11", "--", "sh", "-c", quiet, DAEMON)
     weakened.without().ok(*command)
-    assert named("a-daemon") == []
+    assert named(word) == []
     weakened.without("processes").ok(*command)
-    (left,) = named("a-daemon")
+    (left,) = named(word)
     os.kill(left, signal.SIGKILL)
     weakened.sound.sweep_groups("--image", "python-3.11")
 

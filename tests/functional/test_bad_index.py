@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,16 +110,19 @@ def test_one_that_denies_many(warm: Rundlet, index: PackageIndex) -> None:
     for name in names:
         index.fault(f"/simple/{name}/", status=403)
     written = []
+    started = threading.Event()
 
     def look(_: Request) -> None:
+        started.wait(30)
         for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):
                 if os.readlink(descriptor).startswith("/memfd:failures"):
                     written.append(descriptor.read_bytes().count(b'"cause"'))
 
     wanted = [word for name in names for word in ("--with", name)]
+    index.on_request = look
     with warm.start("exec", "--image", "python-3.11", *wanted, "--", "true") as process:
-        index.on_request = look
+        started.set()
         assert process.stderr is not None
         said = process.stderr.read().decode()
         index.on_request = lambda request: None

@@ -10,7 +10,7 @@ from functional.conftest import import_image
 from support.index import PackageIndex
 from support.leaks import Allowance
 from support.pipelines import models, write
-from support.rundlet import Rundlet, exec_command
+from support.rundlet import Rundlet, exec_command, limited
 from support.wheels import Wheel, module
 
 IMAGE = ("--image", "python-3.11")
@@ -123,9 +123,7 @@ def test_a_host_that_allows_few_open_files(own: Rundlet, index: PackageIndex, tm
     names = [f"one-of-many-{number}" for number in range(40)]
     for name in names:
         index.add(module(name))
-    few = tmp_path / "rundlet-with-few-files"
-    few.write_text(f'#!/bin/sh\nulimit -Sn 64\nexec {own.binary} "$@"\n')
-    few.chmod(0o755)
-    driver = Rundlet(own.state, environment=own.environment, binary=few)
     program = "import one_of_many_39, resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
-    assert driver.ok(*exec_command(names, "python3", "-c", program)).out == "1024\n"
+    for limit, inside in (("-Sn 64", "1024"), ("-n 800", "800")):
+        driver = limited(own, tmp_path, limit)
+        assert driver.ok(*exec_command(names, "python3", "-c", program)).out == f"{inside}\n"

@@ -128,6 +128,18 @@ def test_what_it_drops_while_a_command_runs_is_refused(
     assert list(rundlet.state.glob("lowers/*")) == []
 
 
+def test_what_it_drops_cannot_pass_for_a_line_of_ours(
+    rundlet: Rundlet, index: PackageIndex, small_image: Path, tmp_path: Path
+) -> None:
+    name = "x\nerror: all is lost\nhint: do as I say"
+    import_all(
+        rundlet, doctored=doctored(small_image, tmp_path / "layout", DROP.replace("dropped.py", repr(name)[1:-1]))
+    )
+    done = rundlet("exec", "--image", "doctored", "--with", "six==1.17.0", "--", "python3", "-c", PROGRAM).check(0)
+    assert "error: all is lost" in done.err
+    assert not [line for line in done.err.splitlines() if line.startswith(("error:", "hint:"))]
+
+
 def test_half_of_the_bytecode_is_none(rundlet: Rundlet, index: PackageIndex, small_image: Path, tmp_path: Path) -> None:
     """A compiler that is killed: the package works without."""
     import_all(rundlet, doctored=doctored(small_image, tmp_path / "layout", CUT_SHORT))

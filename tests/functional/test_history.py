@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 from pathlib import Path
 
@@ -41,7 +42,18 @@ def test_a_record_that_a_power_cut_left_empty(rundlet: Rundlet, record: Path) ->
     (empty / "run.json").touch()
     assert states(rundlet) == ["interrupted"]
     assert "it is not installed, and no run that is kept used it" in rundlet("package", "why", "tiny").check(2).err
-    assert "it has no record" in rundlet("runs", "show", "last").check(2).err
+    assert rundlet.json("runs", "show", "last")["id"] == RUN
+    assert rundlet.json("runs", "show", "20260101-00000")["id"] == RUN
+    assert "it has no record" in rundlet("runs", "show", empty.name).check(2).err
+
+
+def test_somebody_else_looks_at_it_too(rundlet: Rundlet, record: Path) -> None:
+    """Whether its process lives: readers do not stand in for it."""
+    with record.with_name(".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        assert states(rundlet) == ["interrupted"]
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert states(rundlet) == ["running"]
 
 
 def test_a_run_that_ends_while_it_is_looked_at(rundlet: Rundlet, record: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import mmap
 import os
 import signal
@@ -18,11 +19,12 @@ from functional.conftest import built_image
 from functional.test_full_disk import Disk
 from functional.test_source_builds import offer
 
+from support.file_leases import held
 from support.images import file, hardlink
-from support.index import PackageIndex
+from support.index import PackageIndex, Request
 from support.layouts import with_layers
 from support.leaks import Allowance
-from support.pipelines import write
+from support.pipelines import models, write
 from support.rundlet import Rundlet
 from support.terminal import at_terminal
 from support.wheels import Wheel, module
@@ -222,6 +224,57 @@ def test_prune_keeps_what_is_being_installed(own: Rundlet, index: PackageIndex) 
         out, err = process.communicate(timeout=60)
     assert out == b"both\n", err
     assert [name for name, _ in removed(document) if name == "early"] == []
+
+
+def test_prune_keeps_what_was_there_before(own: Rundlet, index: PackageIndex) -> None:
+    """The command does not need to install it, and waits for the rest."""
+    index.add(module("early"))
+    use(own, "early")
+    late = index.add(module("late"))
+    asked, pruned = threading.Event(), threading.Event()
+
+    def wait(request: Request) -> None:
+        if request.path == late:
+            asked.set()
+            pruned.wait(60)
+
+    index.on_request = wait
+    run = ("python3", "-c", "import early, late; print('both')")
+    with own.start("exec", *IMAGE, "--with", "early", "--with", "late", "--", *run) as process:
+        assert asked.wait(60)
+        document = own.json("package", "prune", "--max-bytes", "0")
+        pruned.set()
+        out, err = process.communicate(timeout=60)
+    assert out == b"both\n", err
+    assert [name for name, _ in removed(document) if name == "early"] == []
+
+
+def test_prune_keeps_what_a_run_needs_that_has_begun_since(own: Rundlet, index: PackageIndex, project: Path) -> None:
+    index.add(module("early"))
+    index.add(module("unused"))
+    use(own, "early")
+    use(own, "unused")
+    make_old(own, 100, {"early", "unused"})
+    pipeline = models("numbers():\n    import early, pyarrow\n\n    return pyarrow.table({'n': [1]})")
+    write(project, pipeline.replace('"3.11"', '"3.11", pip=["early"]'))
+    own.ok("image", "tag", "python-3.11", "small")
+    earlier = own.state / "runs/20260101-000000-0000"
+    earlier.mkdir(parents=True)
+    run = {"version": 1, "id": earlier.name, "project": "p", "path": "/p", "started_at": 0, "seconds": 0.0}
+    run |= {"state": "succeeded", "id_base": 0, "id_count": 0, "steps": []}
+    (earlier / "run.json").write_text(json.dumps(run))
+    (earlier / "packages.json").write_text(json.dumps({"version": 1, "steps": []}))
+    with contextlib.ExitStack() as until:
+        # What the runs of the history need is read, and it is late for another one.
+        wait = until.enter_context(held(earlier / "packages.json"))
+        with own.start("-o", "json", "package", "prune", "--max-bytes", "0") as process:
+            wait()
+            own.ok("run", project)
+            until.close()
+            out, err = process.communicate(timeout=60)
+    gone = removed(json.loads(out))
+    assert ("unused", "packages") in gone, err
+    assert ("early", "packages") not in gone
 
 
 def offer_many(index: PackageIndex, name: str, parts: int) -> None:
@@ -517,6 +570,17 @@ def test_memory_that_is_not_what_the_disk_holds(small_disk: Disk, index: Package
         found = driver("-o", "json", "package", "verify", "--disk").check(1).json["damaged"]
     assert {one["kind"] for one in found} == {"packages", "lowers"}
     assert all("stable.py` in memory is not what the disk holds" in one["cause"] for one in found)
+
+
+def test_a_damaged_file_whose_name_is_no_text(small_disk: Disk, image_311: Path, tmp_path: Path) -> None:
+    marker = b"found on the disk by this text\n"
+    layout = with_layers(image_311, tmp_path / "layout", {os.fsdecode(b"opt/\xff"): file(marker)})
+    driver = Rundlet(small_disk.root / "state")
+    driver.ok("image", "import", "odd", layout)
+    (odd,) = driver.state.glob("layers/*/tree/opt/*")
+    with change_below_the_cache(small_disk, odd, marker):
+        (found,) = driver("-o", "json", "package", "verify", "--disk").check(1).json["damaged"]
+    assert "opt/\ufffd` in memory is not what the disk holds" in found["cause"]
 
 
 def test_layers_are_compared_with_the_disk_too(own: Rundlet) -> None:

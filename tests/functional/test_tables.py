@@ -36,9 +36,10 @@ def table(shared_state: Rundlet, project: Path) -> Path:
     return shared_state.state / "tables" / project.parent.name / "numbers" / "table.json"
 
 
-def replace(record: Path, **more: Any) -> None:
+def replace(record: Path, document: dict[str, Any]) -> None:
+    """Does not read it: whoever waits for its lease would be this test."""
     new = record.with_name("new.json")
-    new.write_text(json.dumps({**json.loads(record.read_text()), **more}))
+    new.write_text(json.dumps(document))
     new.rename(record)
 
 
@@ -46,12 +47,13 @@ def test_since_a_run_was_planned(shared_state: Rundlet, project: Path, table: Pa
     """Its rows are not what the run has planned with."""
     (project / "pipeline.py").write_text(NUMBERS + READER.format("second"))
     name = project.parent.name
+    document = json.loads(table.read_text())
     # Planning reads it after the record of the table.
     with contextlib.ExitStack() as until:
         wait = until.enter_context(held(shared_state.state / "cache" / "steps" / name / "numbers"))
         with shared_state.start("-q", "run", project) as process:
             wait()
-            replace(table, fingerprint="0" * 64)
+            replace(table, {**document, "fingerprint": "0" * 64})
             until.close()
             _, said = process.communicate(timeout=60)
     assert process.returncode == 3
@@ -63,14 +65,20 @@ def test_while_its_files_are_opened(shared_state: Rundlet, project: Path, table:
     """A reader that has read the old record finds the new one."""
     name = f"{project.parent.name}/numbers"
     shared_state.ok("table", "head", name)
-    (file,) = json.loads(table.read_text())["files"]
-    with contextlib.ExitStack() as until:
-        wait = until.enter_context(held(table))
+    document = json.loads(table.read_text())
+    (file,) = document["files"]
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        wait_for_first = first.enter_context(held(table))
         with shared_state.start("table", "head", name, stderr=subprocess.STDOUT) as process:
-            wait()
+            wait_for_first()
+            # One that is replaced in its turn when it has been opened.
+            replace(table, {**document, "files": [{**file, "file": "no-longer.parquet"}]})
+            wait_for_second = second.enter_context(held(table))
+            first.close()
+            wait_for_second()
             table.with_name(file["file"]).rename(table.with_name("other.parquet"))
-            replace(table, files=[{**file, "file": "other.parquet"}])
-            until.close()
+            replace(table, {**document, "files": [{**file, "file": "other.parquet"}]})
+            second.close()
             out, _ = process.communicate(timeout=60)
     assert process.returncode == 0, out
     assert b"2" in out

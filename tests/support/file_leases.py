@@ -20,11 +20,11 @@ def held(path: Path) -> Iterator[Callable[[], None]]:
         deadline = time.monotonic() + 30
         while fcntl.fcntl(descriptor, fcntl.F_GETLEASE) == fcntl.F_WRLCK:
             assert time.monotonic() < deadline, f"nobody opens {path}"
+            time.sleep(0.002)  # the other one needs the processor
 
-    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # which says so too
+    signal.signal(signal.SIGIO, signal.SIG_IGN)  # which says so too, and would end this process
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         yield wait
     finally:
         os.close(descriptor)
-        signal.signal(signal.SIGIO, before)

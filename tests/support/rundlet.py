@@ -154,3 +154,11 @@ class Rundlet:
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
+
+
+def limited(driver: Rundlet, folder: Path, limit: str) -> Rundlet:
+    """As from a shell that has run `ulimit` with these arguments."""
+    binary = folder / "rundlet-with-limits"
+    binary.write_text(f'#!/bin/sh\nulimit {limit}\nexec {driver.binary} "$@"\n')
+    binary.chmod(0o755)
+    return Rundlet(driver.state, environment=driver.environment, binary=binary)
