@@ -1,6 +1,6 @@
 // A worker that was taken over: whatever it is asked, it prints what the tests write into a copy of
-// this program. A gate to package indexes writes it where failures are told (rootfs/worker/index_gate.h).
-// For tests only: never installed.
+// this program. A gate to package indexes writes it where failures are told
+// (rootfs/worker/index_gate.h). For tests only: never installed.
 #include <stdio.h>
 #include <unistd.h>
 
