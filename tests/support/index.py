@@ -284,6 +284,7 @@ class PackageIndex:
 class _Server(ThreadingHTTPServer):
     index: PackageIndex
     daemon_threads = True
+    request_queue_size = 128  # of five, the sixth client that comes at once waits a second, and longer the next time
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass  # clients go away: that is part of the tests
