@@ -27,8 +27,8 @@ def enter_own_mounts() -> None:
 def new_file_system(place: Path) -> Iterator[Path]:
     """An ext4 of its own, mounted there.
 
-    Where files were deleted not long before, ext4 searches for inodes at twice the cost of all else, and who syncs a file
-    system writes what others left in memory.
+    Where files were deleted not long before, ext4 searches for inodes at twice the cost of all else, and who syncs a
+    file system writes what others left in memory.
     """
     disk = place.with_suffix(".ext4")
     place.mkdir()

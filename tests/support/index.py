@@ -86,12 +86,13 @@ class PackageIndex:
         *,
         metadata: bool = True,
         json_pages: bool = True,
+        cacheable: bool = False,  # it says how long its answers hold, in the words of the public index
         credentials: str = "",
         tls: Optional[ssl.SSLContext] = None,
         host: str = "127.0.0.1",  # the name it gives itself
     ) -> None:
         self._origin = f"{'https' if tls else 'http'}://{host}"
-        self.metadata, self.json_pages = metadata, json_pages
+        self.metadata, self.json_pages, self.cacheable = metadata, json_pages, cacheable
         self.credentials = credentials  # "user:password": asked for on every path
         self.on_request: Callable[[Request], None] = lambda request: None  # before it is answered
         self._files: dict[str, IndexFile] = {}
@@ -371,6 +372,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", etag)
+        if self.server.index.cacheable:
+            is_page = self.path.startswith("/simple/")
+            self.send_header("Cache-Control", f"max-age={'600' if is_page else '365000000, immutable'}, public")
         if not fault.no_ranges:
             self.send_header("Accept-Ranges", "bytes")
         self.end_headers()
