@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import random
+import re
 import select
 import subprocess
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from support import leaks
 from support.archives import END, GNU, file, header, long_name, padded, pax
 from support.images import CONFIG, LAYER, MANIFEST, Image, encoded, layout_files, sha256, write_tree
 from support.layouts import zstd
@@ -96,16 +99,14 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str, str]] = {
 
 
 def peak_memory() -> int:
-    """Of the workers that run now: the most that one of them had, in bytes."""
+    """Of this test's workers that run now: the most that one of them had, in bytes."""
     peak = 0
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            status = Path(f"/proc/{pid}/status").read_text()
-        except OSError:  # it ended
+    for process in leaks.processes():
+        if not process.name.startswith(("rundlet-worker", "rundlet-fetcher", "memfd:rundlet")):
             continue
-        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-        if fields["Name"].startswith(("rundlet-worker", "rundlet-fetcher", "memfd:rundlet")):
-            peak = max(peak, int(fields.get("VmHWM", "0 kB").split()[0]) * 1024)
+        with contextlib.suppress(OSError):  # it ended
+            found = re.search(rb"^VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_bytes(), re.MULTILINE)
+            peak = max(peak, int(found[1]) * 1024 if found else 0)
     return peak
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from functional.conftest import import_image
 
-from support.index import PackageIndex
+from support.index import PackageIndex, Request
 from support.leaks import Allowance
 from support.pipelines import models, write
 from support.rundlet import Rundlet, exec_command, limited
@@ -82,7 +83,15 @@ def test_killed_before_it_is_there(own: Rundlet, index: PackageIndex) -> None:
 def test_steps_that_share_a_package_find_it(own: Rundlet, index: PackageIndex, project: Path) -> None:
     """One that is alone with a package starts without."""
     index.add(large("shared"))
-    index.add(large("alone"))
+    late = index.add(large("alone"))
+
+    def wait(request: Request) -> None:
+        """Its wheel comes when the other is being installed: only what is waited for is compiled beside that."""
+        deadline = time.monotonic() + 60
+        while request.path == late and not list(own.state.glob("staging/*/tree/lib/python3.11/site-packages/shared*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+
     body = """    import importlib, os
     import pyarrow
     there = [os.path.exists(importlib.import_module(name).__cached__) for name in ({names})]
@@ -99,6 +108,7 @@ def test_steps_that_share_a_package_find_it(own: Rundlet, index: PackageIndex, p
     (project / "pipeline.py").write_text(
         text.replace('"3.11")\ndef second', '"3.11", pip={"shared": "1.0"})\ndef second')
     )
+    index.on_request = wait
     done = own.json("run", project)
     assert done["previews"]["first"]["rows"] == [[True], [False]]
     assert done["previews"]["second"]["rows"] == [[True]]

@@ -249,7 +249,9 @@ def test_prune_keeps_what_was_there_before(own: Rundlet, index: PackageIndex) ->
     assert [name for name, _ in removed(document) if name == "early"] == []
 
 
-def test_prune_keeps_what_a_run_needs_that_has_begun_since(own: Rundlet, index: PackageIndex, project: Path) -> None:
+def test_prune_keeps_what_a_run_needs_that_has_begun_since(
+    own: Rundlet, index: PackageIndex, project: Path, tmp_path: Path
+) -> None:
     index.add(module("early"))
     index.add(module("unused"))
     use(own, "early")
@@ -258,6 +260,10 @@ def test_prune_keeps_what_a_run_needs_that_has_begun_since(own: Rundlet, index: 
     pipeline = models("numbers():\n    import early, pyarrow\n\n    return pyarrow.table({'n': [1]})")
     write(project, pipeline.replace('"3.11"', '"3.11", pip=["early"]'))
     own.ok("image", "tag", "python-3.11", "small")
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    # What else a run needs is installed before: the kernel ends a lease by itself in the end.
+    own.ok("run", write(plain, models("numbers():\n    import pyarrow\n\n    return pyarrow.table({'n': [1]})")))
     earlier = own.state / "runs/20260101-000000-0000"
     earlier.mkdir(parents=True)
     run = {"version": 1, "id": earlier.name, "project": "p", "path": "/p", "started_at": 0, "seconds": 0.0}

@@ -263,7 +263,7 @@ def leaked(before: Host, states: Sequence[Path], patience: float, allowance: All
 
 
 @contextlib.contextmanager
-def assert_no_leaks(*states: Path, patience: float = 3.0) -> Iterator[Allowance]:
+def assert_no_leaks(*states: Path, patience: float = 30.0) -> Iterator[Allowance]:
     """Fails when the block leaves anything behind. A failing block keeps its own failure."""
     before, allowance = snapshot(states), Allowance()
     yield allowance

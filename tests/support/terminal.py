@@ -31,7 +31,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.fd, text.encode())
 
-    def until(self, pattern: str, seconds: float = 60) -> re.Match[str]:
+    def until(self, pattern: str, seconds: float = 300) -> re.Match[str]:
         """What is shown up to there; fails when it does not come."""
         deadline = time.monotonic() + seconds
         while (found := re.search(pattern, self.screen)) is None:
@@ -49,7 +49,7 @@ class Terminal:
     def settings(self) -> list[object]:
         return termios.tcgetattr(self.other)
 
-    def end(self, seconds: float = 30) -> int:
+    def end(self, seconds: float = 120) -> int:
         """Its exit code, once it has ended; what it shows meanwhile is read."""
         deadline = time.monotonic() + seconds
         pidfd = os.pidfd_open(self.process.pid)

@@ -336,9 +336,10 @@ def test_a_clean_block_passes(tmp_path: Path) -> None:
 
 def test_a_process_that_is_just_ending_is_waited_for(tmp_path: Path) -> None:
     with leaks.assert_no_leaks(tmp_path):
-        child = subprocess.Popen(["sleep", "0.5"], cwd=tmp_path)
-        time.sleep(0.05)
+        child = subprocess.Popen(["sh", "-c", "read line; sleep 0.3"], cwd=tmp_path, stdin=subprocess.PIPE)
         assert any(process.pid == child.pid for process in leaks.processes([tmp_path]))
+        assert child.stdin is not None
+        child.stdin.close()
     child.wait()
 
 
