@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -53,7 +53,7 @@ def processes_below(engine: int) -> int:
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+            parents[int(stat.parent.name)] = int(stat.read_bytes().rpartition(b")")[2].split()[1])
 
     def is_below(pid: int) -> bool:
         while pid in parents:
@@ -65,19 +65,25 @@ def processes_below(engine: int) -> int:
     return sum(is_below(pid) for pid in parents)
 
 
+def forks_were_refused() -> bool:
+    """By a control group of ours: it counts them as `max 7`."""
+    counts = [Path(group, "pids.events") for group in leaks.cgroups()]
+    return any(int(count.read_text().split()[1]) > 0 for count in counts if count.exists())
+
+
 def test_a_fork_bomb_stays_within_its_limit(shared_state: Rundlet) -> None:
-    with shared_state.start(
-        "exec", *IMAGE, "--pids", "64", "--timeout", "2s", "--", "python3", "-c", FORK_BOMB
-    ) as process:
+    with shared_state.start("exec", *IMAGE, "--pids", "64", "--", "python3", "-c", FORK_BOMB) as process:
         assert read_line(process) == "ready\n"
-        most, ended = 0, select.poll()
-        pidfd = os.pidfd_open(process.pid)
-        ended.register(pidfd, select.POLLIN)
-        while not ended.poll(50):  # milliseconds between two looks, until it has ended
+        most, left, deadline = 0, 20, time.monotonic() + 120
+        while left:  # looks, once it is at its bound
+            assert time.monotonic() < deadline, most
+            assert process.poll() is None
             most = max(most, processes_below(process.pid))
-        os.close(pidfd)
-        assert process.wait() == 124
-        assert 32 < most < 2 * 64  # the launcher too, and some that began while others ended
+            left -= most > 32 and forks_were_refused()
+            time.sleep(0.05)
+        assert most < 2 * 64  # the launcher too, and some that began while others ended
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) in (128 + signal.SIGTERM, 128 + signal.SIGKILL)  # as below
 
 
 def test_a_fork_bomb_without_limits_is_ended_in_time(shared_state: Rundlet) -> None:

@@ -217,11 +217,15 @@ def test_an_interpreter_that_does_not_end(
         settings = project / "rundlet.toml"
         settings.write_text(settings.read_text().replace("python-3.11", "a-hanging"))
     places = {"LAYOUT": str(layout), "PROJECT": str(project)}
-    impatient = shared_state.with_environment(RUNDLET_PYTHON_TIMEOUT="6")
-    done = impatient(*(places.get(word, word) for word in command))
+    attempt = attempt.replace("PROJECT", str(project))
+    for seconds in (6, 30, 100):  # what comes before has no more, and a busy machine may need it
+        impatient = shared_state.with_environment(RUNDLET_PYTHON_TIMEOUT=str(seconds))
+        done = impatient(*(places.get(word, word) for word in command), timeout=300)
+        if attempt in done.err:
+            break
     assert done.code in (1, 2, 125)
-    assert attempt.replace("PROJECT", str(project)) in done.err, done.err
-    assert "timed out after 6 s" in done.err
+    assert attempt in done.err, done.err
+    assert f"timed out after {seconds} s" in done.err
     assert done.err.endswith("hint: RUNDLET_PYTHON_TIMEOUT gives it more\n")
     if name != "to be asked":
         shared_state.ok("image", "rm", "a-hanging")

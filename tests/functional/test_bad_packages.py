@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.hosts import nobody_listens
 from support.index import PackageIndex
 from support.rundlet import Rundlet
 from support.store import nothing_kept
@@ -162,9 +163,9 @@ def test_cut_short_on_the_way(served: Rundlet, index: PackageIndex) -> None:
 
 
 def test_index_that_is_down(served: Rundlet) -> None:
-    with PackageIndex() as gone:
-        url = gone.url
-    error = refused(served.with_environment(RUNDLET_INDEX=url), "leaf")
+    with nobody_listens() as gone:
+        url = f"http://{gone}/simple"
+        error = refused(served.with_environment(RUNDLET_INDEX=url), "leaf")
     lines = error.splitlines()
     assert lines == [
         RESOLVING.strip(),
@@ -176,13 +177,11 @@ def test_index_that_is_down(served: Rundlet) -> None:
 
 def test_index_that_is_down_is_the_hosts_fault(served: Rundlet, project: Path) -> None:
     """`run` tells what this host cannot from what the pipeline got wrong."""
-    with PackageIndex() as gone:
-        url = gone.url
     (project / "rundlet.toml").write_text('[images]\n"3.11" = "python-3.11"\n')
     (project / "pipeline.py").write_text(
         'import rundlet\n\n@rundlet.model()\n@rundlet.python("3.11")\ndef one():\n    return None\n'
     )
-    with nothing_kept(served.state):
-        done = served.with_environment(RUNDLET_INDEX=url)("-q", "run", project).check(3)
+    with nobody_listens() as gone, nothing_kept(served.state):
+        done = served.with_environment(RUNDLET_INDEX=f"http://{gone}/simple")("-q", "run", project).check(3)
     assert done.err.startswith("error: resolving the packages of rundlet's own steps for Python 3.11.2\n")
     assert done.err.endswith("the proxy and the CA bundle of this host (`rundlet doctor`)\n")

@@ -213,7 +213,7 @@ def test_pages_are_asked_for_at_once(
     warm: Rundlet, real_wheels: list[wheelcache.Distribution], tmp_path: Path, secure: bool
 ) -> None:
     """Eight projects at once, of an index that speaks HTTP/1.1: nobody waits for another one's page."""
-    together = threading.Barrier(8, timeout=20)
+    together = threading.Barrier(8, timeout=120)
 
     def wait_for_the_others(request: Request) -> None:
         if request.path.startswith("/simple/at-once-"):
@@ -227,6 +227,8 @@ def test_pages_are_asked_for_at_once(
         for name in wanted:
             index.add(module(name))
         index.on_request = wait_for_the_others
-        driver = warm.with_environment(RUNDLET_INDEX=index.url, RUNDLET_CA_BUNDLE=str(made.authority))
+        settings = {"RUNDLET_CA_BUNDLE": str(made.authority), "RUNDLET_NETWORK_TIMEOUT": "200"}
+        driver = warm.with_environment(RUNDLET_INDEX=index.url, **settings)
+        driver.timeout = 300
         assert names(driver, *(f"--with={name}" for name in wanted)) == ", ".join(f"{name} 1.0" for name in wanted)
     assert not together.broken

@@ -13,6 +13,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -90,8 +91,8 @@ def test_while_the_index_is_asked(ready: Rundlet, index: PackageIndex, phase: st
 def test_while_a_file_comes_in(ready: Rundlet, index: PackageIndex) -> None:
     """In the middle of a file, of which a part is on disk."""
     path = index.add(Wheel("trickle", files={"trickle.bin": os.urandom(1 << 20)}))
-    index.fault(path, rate=200_000)
-    driver = served(ready, index)
+    index.fault(path, hold=threading.Event())
+    driver = served(ready, index).with_environment(RUNDLET_NETWORK_TIMEOUT="120")
 
     def part_is_there() -> bool:
         try:

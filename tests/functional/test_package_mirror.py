@@ -229,7 +229,7 @@ print(links("odd"))
 
 def test_slow_and_broken_ones(warm: Rundlet, index: PackageIndex) -> None:
     """Others are served while one waits; a download that broke is taken up again."""
-    index.fault("/simple/leaf/", stall=30)
+    index.fault("/simple/leaf/", stall=600)
     broken = index.add(Wheel("broken", files={"broken.bin": os.urandom(2 << 20)}))
     index.fault(broken, truncate=1 << 20, times=1)
     out = run(

@@ -32,6 +32,7 @@ from support.wheels import Wheel, module
 IMAGE = ("--image", "python-3.11")
 DAY = 86400
 MAP_LOCKED = 0x2000  # linux/mman.h: pages of a mapping stay in memory
+PATIENCE = "120"  # seconds, with an index that holds a file
 
 
 @pytest.fixture(scope="module")
@@ -461,17 +462,30 @@ def test_why_and_what_a_run_needs(own: Rundlet, index: PackageIndex, project: Pa
     assert document["needed"] == 1
 
 
-def test_two_processes_install_once(own: Rundlet, index: PackageIndex) -> None:
+def test_two_processes_install_once(own: Rundlet, index: PackageIndex, tmp_path: Path) -> None:
     path = index.add(module("contended", content="x = 1\n" * 20000))
     use(own, "leaf")  # uv is there
-    index.fault(path, stall=3)
+    one_waits = threading.Event()
+    index.fault(path, hold=one_waits)
+    patient = own.with_environment(RUNDLET_NETWORK_TIMEOUT=PATIENCE)
     command = ("exec", *IMAGE, "--with", "contended", "--", "python3", "-c", "import contended")
-    with own.start(*command) as first, own.start(*command) as second:
-        results = [process.communicate(timeout=90) for process in (first, second)]
-        assert [first.returncode, second.returncode] == [0, 0], results
+    logs = [tmp_path / "first", tmp_path / "second"]
+
+    def said() -> list[bytes]:
+        return [log.read_bytes() for log in logs]
+
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(log.open("wb")) for log in logs]
+        processes = [stack.enter_context(patient.start(*command, stderr=file)) for file in files]
+        # One waits, or both do: the wheel is made by one, what is made of it by the other.
+        while not any(b"another run is at it" in text for text in said()):
+            assert [process.poll() for process in processes] == [None, None], said()
+            time.sleep(0.01)
+        one_waits.set()
+        for process in processes:
+            process.communicate(timeout=90)
+        assert [process.returncode for process in processes] == [0, 0], said()
     assert index.count(path) == 1
-    # Both may have: the wheel is made by one, what is made of it by the other.
-    assert any(b"another run is at it" in err for _, err in results)
     assert len([row for row in own.json("package", "ls") if row["name"] == "contended"]) == 1
     verified(own)
 
@@ -479,16 +493,19 @@ def test_two_processes_install_once(own: Rundlet, index: PackageIndex) -> None:
 def test_who_waits_sees_the_others_progress(own: Rundlet, index: PackageIndex) -> None:
     path = index.add(Wheel("gradual", files={"gradual.py": f"data = {os.urandom(40000).hex()!r}\n"}))
     use(own, "leaf")  # uv is there
-    index.fault(path, rate=20000)
+    progress_seen = threading.Event()
+    index.fault(path, hold=progress_seen)
+    patient = own.with_environment(RUNDLET_NETWORK_TIMEOUT=PATIENCE)
     command = ("exec", *IMAGE, "--with", "gradual", "--", "true")
-    with own.start(*command) as first:
+    with patient.start(*command) as first:
         while not index.count(path) and first.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 first.wait(0.001)
-        with at_terminal(own, *command) as second:
+        with at_terminal(patient, *command) as second:
             second.until("waiting: another run is at it")
             second.until(r"fetch gradual 1\.0 .*KiB of .*KiB")
-            assert second.end() == 0
+            progress_seen.set()
+            assert second.end(60) == 0
         first.communicate(timeout=60)
         assert first.returncode == 0
     assert index.count(path) == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Optional
 import pytest
 
 from support.docker_registry import basic
+from support.hosts import nobody_listens
 from support.images import INDEX, MANIFEST, Image
 from support.registry import FakeRegistry, Fault, Handler, Reply
 from support.rundlet import Result, Rundlet
@@ -336,7 +336,6 @@ def test_busy_for_too_long(rundlet: Rundlet, status: int, wait: str) -> None:
         registry.fault = lambda request, reply: request.send(Reply(status, b"", {"Retry-After": wait})) or True
         done = pull(rundlet, registry)
         assert_refused(rundlet, done, 3, "asks to come back in")
-        assert done.seconds < 10
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -346,7 +345,6 @@ def test_storm(rundlet: Rundlet, status: int) -> None:
         done = pull(rundlet, registry)
         assert_refused(rundlet, done, 3, f"answers {status}")
         assert len(registry.requests) == 4
-        assert done.seconds < 20
 
 
 def stall_at_once(request: Handler, reply: Reply) -> bool:
@@ -411,15 +409,14 @@ def test_first_failure_stops_the_other_layers(rundlet: Rundlet) -> None:
 
     image = Image([{"a": "x" * 30_000}, {"b": "y" * 10_000}], compression="none")
     with FakeRegistry(image, fault=fault) as registry:
-        done = pull(rundlet, registry)
-        assert_refused(rundlet, done, 3, "answers 404")
-        assert done.seconds < 20
+        # Long before the stalled one would be given up
+        patient = rundlet.with_environment(RUNDLET_NETWORK_TIMEOUT="300")
+        assert_refused(rundlet, pull(patient, registry, timeout=200), 3, "answers 404")
 
 
 def test_nobody_listens(rundlet: Rundlet) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        name = f"127.0.0.1:{listener.getsockname()[1]}/a:1"
-    done = rundlet("image", "pull", "--plain-http", name)
+    with nobody_listens() as host:
+        done = rundlet("image", "pull", "--plain-http", f"{host}/a:1")
     assert_refused(rundlet, done, 3, "connect")
 
 

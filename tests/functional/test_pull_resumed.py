@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support import leaks
 from support.images import sha256
 from support.layouts import with_layers
 from support.registry import FakeRegistry, Fault, Handler, Reply
@@ -184,6 +185,7 @@ def kill_after(driver: Rundlet, layout: Path, limit: int) -> None:
             process.kill()
             process.wait(30)
         done.set()
+    leaks.wait_for_exit(leaks.processes([driver.state]), time.monotonic() + 60)  # of workers, that still write
     driver.ok("image", "ls")  # sweeps
     assert entries(driver.state, "staging") <= {"staging/.lock"}
 

@@ -7,8 +7,10 @@ import hashlib
 import itertools
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -18,6 +20,7 @@ from support.rundlet import Result, Rundlet
 from support.store import nothing_kept
 from support.wheels import module, sdist
 
+Seen = TypeVar("Seen")
 BACKEND = """
 import base64, hashlib, os, time, zipfile
 
@@ -189,14 +192,19 @@ def test_hashes_are_the_archives(warm: Rundlet, index: PackageIndex, tmp_path: P
 
 def gate_of_build(driver: Rundlet) -> Path | None:
     """The pipe that a build waits at, in its sandbox."""
-    gates = (Path(f"/proc/{one.pid}/root/tmp/gate") for one in processes([driver.state]))
-    return next((gate for gate in gates if gate.is_fifo()), None)
+    for one in processes([driver.state]):
+        gate = Path(f"/proc/{one.pid}/root/tmp/gate")
+        with contextlib.suppress(OSError):  # it ended
+            if gate.is_fifo():
+                return gate
+    return None
 
 
-def wait_until(reached: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    while not reached():
+def wait_until(reached: Callable[[], Seen], process: subprocess.Popen[bytes]) -> Seen:
+    while not (seen := reached()):
         with contextlib.suppress(subprocess.TimeoutExpired):
             raise AssertionError(f"it ended with {process.wait(0.001)}")
+    return seen
 
 
 @pytest.mark.parametrize("stage", ["source", "requires", "building"])
@@ -206,10 +214,10 @@ def test_killed_while_building(warm: Rundlet, index: PackageIndex, stage: str) -
     part = index.add(module(helper))
     # The build is met at work: it waits until somebody writes.
     archive = offer(index, name, "os.mkfifo('/tmp/gate')\nreturn open('/tmp/gate').read()", f'["{helper}"]')
-    reached: dict[str, Callable[[], bool]] = {
-        "source": lambda: bool(index.count(archive)),
-        "requires": lambda: bool(index.count(f"/simple/{helper}/")),
-        "building": lambda: gate_of_build(warm) is not None,
+    reached: dict[str, Callable[[], object]] = {
+        "source": lambda: index.count(archive),
+        "requires": lambda: index.count(f"/simple/{helper}/"),
+        "building": lambda: gate_of_build(warm),
     }
     if stage == "source":
         index.fault(archive, rate=100, times=1)
@@ -223,12 +231,18 @@ def test_killed_while_building(warm: Rundlet, index: PackageIndex, stage: str) -
             process.communicate(timeout=30)
         index.fault(archive)
         index.fault(f"/simple/{helper}/")
+        # The gate of the next build is the only one then: nobody reads from that of the killed one.
+        deadline = time.monotonic() + 60
+        while gate_of_build(warm):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        warm.sweep_groups("--image", "python-3.11")
         with warm.start(*command) as process:
-            wait_until(lambda: gate_of_build(warm) is not None, process)
-            gate = gate_of_build(warm)
+            gate = wait_until(lambda: gate_of_build(warm), process)
             assert gate is not None
             gate.write_text("go on")
             assert process.wait(60) == 0
+    warm.sweep_groups("--image", "python-3.11")
     assert index.count(part) == 1
     assert warm.json("package", "verify")["damaged"] == []
 

@@ -122,16 +122,17 @@ class DockerRegistry:
     def __init__(self, folder: Path, *, auth: Optional[str] = None, tls: bool = False) -> None:
         self.folder, self.auth, self.tls = folder, auth, tls
         self.authority = folder / "authority.pem"
-        self.host = f"127.0.0.1:{_free_port()}"
+        self.host = ""  # known once it runs
         self.tokens: Optional[TokenServer] = None
         self.process: Optional[subprocess.Popen[bytes]] = None
 
     def settings(self) -> dict[str, Any]:
+        """All but the address; with the keys and passwords that they name."""
         settings: dict[str, Any] = {
             "version": "0.1",
             "log": {"level": "error", "accesslog": {"disabled": True}},
             "storage": {"filesystem": {"rootdirectory": str(self.folder / "data")}},
-            "http": {"addr": self.host},
+            "http": {},
         }
         if self.tls:
             certificate, key = make_certificate(self.folder, self.authority)
@@ -158,15 +159,31 @@ class DockerRegistry:
         if self.auth in ("token", "token-login"):
             self.tokens = TokenServer(self.folder, login=self.auth == "token-login")
             self.tokens.start()
+        settings = self.settings()
+        try:
+            # A free port may be somebody else's by the time it is used: then the registry ends, and is given another.
+            if any(self.runs_at(f"127.0.0.1:{_free_port()}", settings) for _ in range(5)):
+                return self
+            raise AssertionError((self.folder / "log").read_text())
+        except BaseException:
+            self.stop()
+            raise
+
+    def runs_at(self, host: str, settings: dict[str, Any]) -> bool:
+        """Whether it answers there; not when it has ended instead."""
+        self.host = settings["http"]["addr"] = host
         path = self.folder / "config.yml"
-        path.write_text(json.dumps(self.settings()))  # JSON is YAML
+        path.write_text(json.dumps(settings))  # JSON is YAML
         with open(self.folder / "log", "wb") as log:
             command = ["docker-registry", "serve", str(path)]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self.answers():
-            assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()
-        return self
+            if self.process.poll() is not None:
+                return False
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            time.sleep(0.02)
+        return self.process.poll() is None
 
     def answers(self) -> bool:
         context = ssl.create_default_context(cafile=str(self.authority)) if self.tls else None
@@ -182,6 +199,9 @@ class DockerRegistry:
     def __exit__(
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         if self.process is not None:
             self.process.kill()
             self.process.wait()

@@ -31,6 +31,7 @@ from urllib.parse import quote, unquote, urlsplit
 from .wheels import Wheel
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
+HOLD = 100.0  # seconds; RUNDLET_NETWORK_TIMEOUT has to be more
 
 
 def normalized(name: str) -> str:
@@ -47,6 +48,7 @@ class Fault:
     flip: Optional[int] = None  # change the byte at this offset
     stall: float = 0  # seconds before the answer; ends early when the index is closed
     rate: int = 0  # bytes a second
+    hold: Optional[threading.Event] = None  # the second half of the body waits for it, for HOLD seconds at most
     redirect: str = ""
     body: Optional[bytes] = None
     no_ranges: bool = False
@@ -383,7 +385,19 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.truncate is not None:
             body = body[: max(0, fault.truncate - start)]
             self.close_connection = True
+        if fault.hold is not None:
+            half = len(body) // 2
+            self.wfile.write(body[:half])
+            body = body[half:]
+            self._wait_for(fault.hold)
         self._send(body, fault.rate)
+
+    def _wait_for(self, event: threading.Event) -> None:
+        """The end of the index ends it too, and breaks the answer off."""
+        closing, deadline = self.server.index._closing, time.monotonic() + HOLD
+        while not event.wait(0.02) and time.monotonic() < deadline:
+            if closing.is_set():
+                raise ConnectionAbortedError
 
     def _send(self, body: bytes, rate: int) -> None:
         if not rate:

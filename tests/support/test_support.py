@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -200,6 +201,12 @@ def test_the_indexs_faults() -> None:
         start = time.monotonic()
         assert get(index.base + path)[1] == data
         assert time.monotonic() - start > 0.15
+        hold = threading.Event()
+        index.fault(path, hold=hold)
+        with urllib.request.urlopen(index.base + path) as answer:
+            assert answer.read(500) == data[:500]
+            hold.set()
+            assert answer.read() == data[500:]
         index.fault(path, redirect=f"{index.url}/x/")
         assert b"x-1.tar.gz" in get(index.base + path)[1]
         index.fault("/simple/*", status=503)
