@@ -35,13 +35,18 @@ struct Exec {
   int filter;  // -1: none
 };
 
+// To the program that is executed next. It may have that number already, and would be closed.
+bool Hand(int descriptor, int as) {
+  return (descriptor == as ? fcntl(as, F_SETFD, 0) : dup2(descriptor, as)) >= 0;
+}
+
 // posix_spawn cannot change the root. The child shares our memory until it executes.
 __attribute__((noinline)) pid_t VforkAndExec(const Exec& exec) {
   const pid_t pid = vfork();
   if (pid != 0) return pid;
   if ((exec.root != nullptr && (chroot(exec.root) < 0 || chdir("/") < 0)) ||
       dup2(exec.null, STDIN_FILENO) < 0 || dup2(exec.null, STDOUT_FILENO) < 0 ||
-      (exec.filter >= 0 && dup2(exec.filter, kFilterDescriptor) < 0)) {
+      (exec.filter >= 0 && !Hand(exec.filter, kFilterDescriptor))) {
     _exit(kNotStarted);
   }
   execvpe(exec.argv[0], exec.argv, exec.environment);
