@@ -9,7 +9,7 @@ from pathlib import Path
 from support.servers.registry import FakeRegistry
 from support.rundlet import Rundlet
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """
 set -euo pipefail
 rundlet=$1 layout=$2
