@@ -25,7 +25,7 @@ constexpr size_t kMaxImports = 10'000;
 constexpr size_t kMaxReaderWord =
     1'024;  // bytes of an argument, a column, a module: names not ours
 constexpr size_t kMaxReaderPath = 4'096;
-constexpr size_t kMaxText = 4'194'304;       // bytes of a query or a docstring's line
+constexpr size_t kMaxQuery = 4'194'304;       // bytes of a query or a docstring's line
 constexpr size_t kMaxEnvironment = 131'072;  // bytes of a step's variables: execve has limits
 constexpr size_t kMaxDocColumns = 200;
 constexpr double kMaxCpus = 4'096;
@@ -88,7 +88,7 @@ class StepReader {
       BadShape("kind", "of an expectation is not python");
     step_.kind = expectation_ ? StepKind::kExpectation : kind;
     if (kind == StepKind::kSql) {
-      step_.sql = TextMember(object_, "sql", kMaxText);
+      step_.sql = TextMember(object_, "sql", kMaxQuery);
     } else {
       step_.function = WordMember(object_, "function");
     }
@@ -98,7 +98,7 @@ class StepReader {
     step_.place = {TextMember(object_, "file", kMaxReaderPath), LineMember(object_, "line")};
     if (!base::IsPlainRelative(step_.place.file)) BadShape("file", "is not inside the project");
     step_.doc =
-        Cut(OneLine(OptionalTextMember(object_, "doc", kMaxText).value_or("")), kMaxDocColumns);
+        Cut(OneLine(OptionalTextMember(object_, "doc", kMaxQuery).value_or("")), kMaxDocColumns);
     const auto code = base::Digest::Parse(TextMember(object_, "code", kMaxReaderWord));
     if (!code) BadShape("code", "is not a SHA-256");
     step_.code = *code;
@@ -116,7 +116,7 @@ class StepReader {
         input.filter = std::move(checked.text);
         input.filter_columns = std::move(checked.columns);
       }
-      input.filter_text = OptionalTextMember(object, "filter_text", kMaxText).value_or("");
+      input.filter_text = OptionalTextMember(object, "filter_text", kMaxQuery).value_or("");
       input.line = LineMember(object, "line");
       step_.inputs.push_back(std::move(input));
       declared_.input_names.push_back(WordMember(object, "model"));
@@ -174,7 +174,7 @@ class StepReader {
   }
 
   void ReadNetwork() {
-    const auto network = ParseNetwork(TextMember(object_, "network", kMaxText));
+    const auto network = ParseNetwork(TextMember(object_, "network", kMaxQuery));
     if (!network) BadShape("network", "is no network of the protocol");
     step_.network = *network;
   }
@@ -241,14 +241,14 @@ Problem ReaderError(const json& error) {
   problem.file = TextMember(error, "file", kMaxReaderPath);
   problem.line = LineMember(error, "line");
   problem.column = LineMember(error, "column");
-  problem.message = TextMember(error, "message", kMaxText);
-  const std::string object = TextMember(error, "object", kMaxText);
+  problem.message = TextMember(error, "message", kMaxQuery);
+  const std::string object = TextMember(error, "object", kMaxQuery);
   const std::string quoted = fmt::format("`{}`", object);
   if (!object.empty() && object != problem.file &&
       problem.message.find(quoted) == std::string::npos) {
     problem.message = fmt::format("{}: {}", quoted, problem.message);
   }
-  problem.hint = OptionalTextMember(error, "hint", kMaxText).value_or("");
+  problem.hint = OptionalTextMember(error, "hint", kMaxQuery).value_or("");
   return problem;
 }
 

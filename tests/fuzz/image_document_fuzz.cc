@@ -16,8 +16,8 @@ namespace {
 using namespace rundlet::rootfs;  // NOLINT(build/namespaces): a program of one function
 using rundlet::fuzz::Require;
 
-const base::DocumentOrigin& Answer() {
-  static const base::DocumentOrigin origin{"reading an answer", rundlet::base::Fault::kBug};
+const rundlet::base::DocumentOrigin& Answer() {
+  static const rundlet::base::DocumentOrigin origin{"reading an answer", rundlet::base::Fault::kBug};
   return origin;
 }
 
