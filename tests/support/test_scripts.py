@@ -166,3 +166,17 @@ def test_the_default_run_without_lint_when_tests_are_chosen(tree: Tree) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "== lint" not in done.stdout
     assert tree.ran() == ["LeaseTest.IsShared"]
+
+
+def test_the_hook_runs_what_ci_runs_to_lint(tree: Tree) -> None:
+    def git(*arguments: str) -> int:
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.run(command, cwd=tree.root, capture_output=True, timeout=60).returncode
+
+    tree.write("scripts/test", '#!/bin/sh\necho "$@" "$PWD" "$GIT_INDEX_FILE" >ran\nexit "$(cat status)"\n', mode=0o755)
+    tree.write("status", "1")
+    assert git("init", "-q") == git("config", "core.hooksPath", "scripts") == git("add", "status") == 0
+    assert git("commit", "-qm", "refused") != 0
+    assert (tree.root / "ran").read_text().split() == ["--only", "lint", "--no-install", str(tree.root)]
+    tree.write("status", "0")
+    assert git("commit", "-qam", "made") == 0
