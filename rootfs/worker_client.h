@@ -2,9 +2,9 @@
 // sandbox.
 //
 // rootfs says what to run on what; the engine, which joins rootfs and runtime, runs it
-// (engine/worker_runner). A job's request and answer are JSON of our own schema. The answer comes
-// from a process that looked at hostile bytes: it is size-limited and validated field by field by
-// whoever asked.
+// (engine/core/worker_runner). A job's request and answer are JSON of our own schema. The answer
+// comes from a process that looked at hostile bytes: it is size-limited and validated field by
+// field by whoever asked.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "base/cancel.h"
-#include "runtime/mount_plan.h"
-#include "runtime/sandbox_spec.h"
+#include "runtime/spec/mount_plan.h"
+#include "runtime/spec/sandbox_spec.h"
 
 namespace rundlet::rootfs {
 

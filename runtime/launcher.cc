@@ -15,8 +15,8 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "runtime/network_namespace.h"
-#include "runtime/spec_codec.h"
-#include "runtime/wire.h"
+#include "runtime/spec/spec_codec.h"
+#include "runtime/spec/wire.h"
 
 namespace rundlet::runtime {
 namespace {

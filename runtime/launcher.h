@@ -19,8 +19,8 @@
 #include "base/fd.h"
 #include "base/process.h"
 #include "runtime/cgroup/engine_groups.h"
-#include "runtime/record.h"
-#include "runtime/sandbox_spec.h"
+#include "runtime/spec/record.h"
+#include "runtime/spec/sandbox_spec.h"
 
 namespace rundlet::runtime {
 

@@ -18,7 +18,7 @@
 
 #include "base/error.h"
 #include "base/process.h"
-#include "engine/config.h"
+#include "engine/core/config.h"
 #include "profile.h"
 #include "starts.h"
 

@@ -13,7 +13,7 @@
 #include "base/fs.h"
 #include "base/process.h"
 #include "docker.h"
-#include "engine/command.h"
+#include "engine/command/command.h"
 #include "runtime/launcher.h"
 #include "runtime/seccomp/filter.h"
 

@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
-#include "engine/engine.h"
-#include "runtime/record.h"
+#include "engine/core/engine.h"
+#include "runtime/spec/record.h"
 
 namespace rundlet::bench {
 

@@ -30,7 +30,7 @@ def delays(
 def monthly(flights=rundlet.Model("flights", columns=["month", "origin", "arr_delay"])):
     """Mean arrival delay per airport and month, in an old report that wants an old pandas."""
     report = flights.to_pandas().pivot_table("arr_delay", index="month", columns="origin").round(1)
-    for origin, months in report.iteritems():  # gone in pandas 2: this step needs its pin
+    for origin, months in report.iteritems():  # removed in pandas 2, so this step needs its pin
         print(f"{origin}: worst in month {months.idxmax()}, {months.max()} minutes")
     return report
 

@@ -1,6 +1,6 @@
-"""The rundlet SDK: say what a step needs, beside the function that is the step.
+"""The rundlet SDK: declare what a step needs, in decorators on the step's function.
 
-A pipeline is a folder of ordinary Python and SQL files. The decorators here return the function
+A pipeline is a folder of ordinary Python and SQL files. The decorators return the function
 unchanged, so the same file works in a notebook, a REPL and pytest:
 
 >>> import rundlet
@@ -12,7 +12,7 @@ unchanged, so the same file works in a notebook, a REPL and pytest:
 [4, 6]
 
 rundlet reads the decorators without importing the file, so their arguments must be literals.
-Importing this package imports nothing but the standard library.
+Importing this package imports only the standard library.
 """
 
 from rundlet import expect

@@ -1,4 +1,4 @@
-"""The decorators, and the defaults that stand for inputs and parameters."""
+"""The decorators, and the defaults that declare inputs and parameters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rundlet import _values
 from rundlet._errors import DeclarationError
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # `typing` costs a step's start more than the rest of this package
+if TYPE_CHECKING:  # importing `typing` costs a step's start more than the rest of this package
     from collections.abc import Sequence
     from typing import Any, Callable, Literal, NoReturn, TypeVar
 
@@ -22,11 +22,11 @@ def _unchanged(function: Function) -> Function:
 def model(
     *, materialize: Materialize = "none", name: str | None = None
 ) -> Callable[[Function], Function]:
-    """Make a function a model: what it returns is the table of that name.
+    """Make a function a model: it returns the table of that name.
 
-    `materialize` says what becomes of the table after the run: `"none"` keeps it for the run only,
-    `"replace"` makes it the table's new contents, `"append"` adds its rows. `name` is the model's
-    name where it is not the function's.
+    `materialize` decides what happens to the result after the run: `"none"` drops it, `"replace"`
+    makes it the table's new content, `"append"` adds its rows to the table. `name` is the model's
+    name, if it differs from the function's.
 
     >>> @model(materialize="replace")
     ... def two():
@@ -43,8 +43,7 @@ def model(
 def expectation(*, name: str | None = None) -> Callable[[Function], Function]:
     """Make a function an expectation: it returns whether something holds about its inputs.
 
-    It may return a bool or a result of `rundlet.expect`; a failed `assert` inside it does not
-    hold either.
+    It returns a bool or a result of `rundlet.expect`. With a failed `assert` it does not hold.
 
     >>> @expectation()
     ... def not_empty(delays=Model("delays")):
@@ -63,8 +62,8 @@ def python(
     """Give a step its Python version and packages.
 
     `pip` is a dict of names and versions (`{"pandas": "2.2.3"}`, `{"numpy": "<2"}`) or a list of
-    requirements (`["polars>=1.0"]`). `image` names an image of `rundlet.toml`, where it should
-    not be the one for the version.
+    requirements (`["polars>=1.0"]`). `image` names an image of `rundlet.toml`, if it should not
+    be the version's default image.
 
     >>> @python("3.13", pip=["polars>=1.0"])
     ... def step():
@@ -88,10 +87,11 @@ def resources(
     timeout: float | str | None = None,
     retries: int = 0,
 ) -> Callable[[Function], Function]:
-    """Limit a step, and say how often it is tried again.
+    """Set the limits of a step, and how often it is tried again.
 
-    Processors; memory of all its processes and tables (bytes or `"512MiB"`); processes and threads;
-    what it writes to `/tmp` and elsewhere; time of each try (seconds or `"5m"`).
+    `cpus` limits processors, `memory` all its processes and tables (bytes or `"512MiB"`), `pids`
+    processes and threads, `disk` writes to `/tmp` and elsewhere, `timeout` the time of each try
+    (seconds or `"5m"`). `retries` is the number of tries after a failure.
 
     >>> @resources(cpus=2, memory="2GiB", timeout="10m", retries=1)
     ... def step():
@@ -125,11 +125,11 @@ def env(**variables: str) -> Callable[[Function], Function]:
 def network(
     level: Network | None = None, *, allow: Sequence[str] | None = None
 ) -> Callable[[Function], Function]:
-    """Say what a step may reach.
+    """Set the network level of a step.
 
-    `"none"` (the default), `"packages"`, the package index through a read-only mirror, `"host"`,
-    everything the host can; or `allow`, a few hosts by https alone, with their ports. Whoever may
-    reach a host may also send data to it.
+    `"none"` is the default, `"packages"` reaches the package index through a read-only mirror, and
+    `"host"` reaches everything the host can. `allow` lists the only hosts to reach, by https, with
+    their ports. A step that may reach a host may also send data to it.
 
     >>> @network(allow=["api.example.com:443"])
     ... def step():
@@ -140,7 +140,7 @@ def network(
 
 
 class _Reference:
-    """What stands in a step's signature for a value that rundlet passes."""
+    """A placeholder in a step's signature for a value that rundlet passes."""
 
     __slots__ = ("columns", "filter", "name")
 
@@ -166,8 +166,8 @@ class _ParameterReference(_Reference):
         return f"<the rundlet parameter {self.name!r}, which a run passes as a value>"
 
 
-# `Model` and `Parameter` are functions, not classes, so that a type checker takes them as defaults
-# of arguments that are annotated with what a run really passes.
+# `Model` and `Parameter` are functions, not classes: a type checker then accepts them as defaults
+# of arguments annotated with the type that a run passes.
 
 
 def Model(  # noqa: N802
@@ -176,9 +176,9 @@ def Model(  # noqa: N802
     columns: Sequence[str] | None = None,
     filter: str | None = None,
 ) -> Any:
-    """Stand for a table, as the default of a step's argument.
+    """Declare an input table, as the default of a step's argument.
 
-    `columns` and `filter` say what the step needs of it. A filter is a condition in SQL:
+    `columns` and `filter` limit what the step reads. A filter is a condition in SQL:
     comparisons of a column with a literal, `IN`, `BETWEEN`, `IS NULL`, `AND`, `OR`, `NOT`.
 
     >>> Model("flights", columns=["carrier"], filter="dep_delay > 15")
@@ -191,7 +191,7 @@ def Model(  # noqa: N802
 
 
 def Parameter(name: str) -> Any:  # noqa: N802
-    """Stand for a parameter of the pipeline (`[parameters.NAME]`), as an argument's default.
+    """Declare a pipeline parameter (`[parameters.NAME]`), as an argument's default.
 
     >>> Parameter("year")
     <the rundlet parameter 'year', which a run passes as a value>

@@ -1,10 +1,10 @@
-"""The SDK's errors: one root, two kinds."""
+"""The SDK's errors: one base class, two subclasses."""
 
 from __future__ import annotations
 
 
 class RundletError(Exception):
-    """Root of every error that rundlet raises on purpose.
+    """Base class of every error that rundlet raises on purpose.
 
     >>> issubclass(DeclarationError, RundletError) and issubclass(TableError, RundletError)
     True
@@ -12,7 +12,7 @@ class RundletError(Exception):
 
 
 class DeclarationError(RundletError, ValueError):
-    """A decorator, `Model` or `Parameter` was given something it cannot mean.
+    """A decorator, `Model` or `Parameter` got an invalid argument.
 
     >>> import rundlet
     >>> rundlet.network("x")
@@ -23,7 +23,7 @@ class DeclarationError(RundletError, ValueError):
 
 
 class TableError(RundletError, TypeError):
-    """A value that should be a table is not one, or lacks a column.
+    """A value is not a table, or a table lacks a column.
 
     >>> import rundlet
     >>> rundlet.expect.not_null([1, 2], "n")

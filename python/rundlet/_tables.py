@@ -1,4 +1,4 @@
-"""Anything tabular as Arrow, without importing a library that the value does not come from."""
+"""Converts tables of any library to Arrow, importing no library but pyarrow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def type_name(value: object) -> str:
-    """A type as its users write it.
+    """Return the name of a value's type, as users write it.
 
     >>> type_name([]), type_name(None)
     ('list', 'None')
@@ -23,10 +23,10 @@ def type_name(value: object) -> str:
 
 
 def to_reader(value: Any) -> Any:
-    """Give a `pyarrow.RecordBatchReader` over a table of any library, copying as little as can be.
+    """Return a `pyarrow.RecordBatchReader` over a table of any library, with few copies.
 
-    Takes what pyarrow, pandas, polars and DuckDB have, and anything with `__arrow_c_stream__`.
-    Raises `TableError` for everything else.
+    Takes tables of pyarrow, pandas, polars and DuckDB, and any value with `__arrow_c_stream__`.
+    Raises `TableError` for every other value.
     """
     import pyarrow as pa
 
@@ -40,7 +40,7 @@ def to_reader(value: Any) -> Any:
 
 
 def to_table(value: Any) -> Any:
-    """Give a `pyarrow.Table` for a table of any library; see `to_reader`.
+    """Return a `pyarrow.Table` for a table of any library; see `to_reader`.
 
     >>> import pyarrow as pa
     >>> to_table(pa.record_batch({"n": [1, 2]})).num_rows
@@ -61,7 +61,7 @@ def _from_library(value: Any, pa: Any) -> Any:
         name = "DataFrame"
     if library == "polars" and name == "DataFrame":
         return value.to_arrow()
-    # A DuckDB relation, and every table that speaks the Arrow PyCapsule interface.
+    # A DuckDB relation, or any table with the Arrow PyCapsule interface.
     from_stream = getattr(pa.RecordBatchReader, "from_stream", None)  # pyarrow 15 and later
     if from_stream and library != "pandas" and hasattr(value, "__arrow_c_stream__"):
         try:
@@ -75,7 +75,7 @@ def _from_library(value: Any, pa: Any) -> Any:
 
 
 def _from_pandas(frame: Any, pa: Any) -> Any:
-    """Named index levels become columns; a nameless index is only a row number and is dropped."""
+    """Turn named index levels into columns; drop a nameless index, which only numbers rows."""
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
     return pa.Table.from_pandas(frame, preserve_index=False)

@@ -1,4 +1,4 @@
-"""What the decorators' values may be. Used by the SDK at run time and by the static reader."""
+"""Checks the decorators' values, for the SDK at run time and for the static reader."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MATERIALIZE = ("none", "replace", "append")
 NETWORK = ("none", "packages", "host")
 MAX_HOSTS = 256
 MAX_RETRIES = 100
-MAX_PIDS = 1 << 22  # of the kernel
+MAX_PIDS = 1 << 22  # the kernel's limit
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
-# The last label does not begin with a digit: that would be an address.
+# The last label must not begin with a digit: that would be an address.
 _LABEL = r"[A-Za-z0-9_-]{1,63}"
 _HOST_PORT = re.compile(rf"(?:{_LABEL}\.)*(?![0-9]){_LABEL}:[0-9]{{1,5}}\Z")
 _VERSION = re.compile(r"3\.\d{1,2}\Z")
@@ -39,7 +39,7 @@ _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0,
 
 
 def check_name(what: str, value: object) -> str:
-    """A model's, parameter's or table's name: an ASCII identifier.
+    """Check the name of a model, parameter or table: an ASCII identifier.
 
     >>> check_name("name", "delays")
     'delays'
@@ -52,7 +52,7 @@ def check_name(what: str, value: object) -> str:
 
 
 def check_choice(what: str, value: object, choices: tuple[str, ...]) -> str:
-    """One of a few words.
+    """Check that a value is one of the choices.
 
     >>> check_choice("network", "host", NETWORK)
     'host'
@@ -65,7 +65,7 @@ def check_choice(what: str, value: object, choices: tuple[str, ...]) -> str:
 
 
 def network_text(level: object, allow: object) -> str:
-    """What a step may reach, as one text.
+    """Return a network level as one text.
 
     >>> network_text(None, ["idx.test:443"])
     'allow=idx.test:443'
@@ -90,7 +90,7 @@ def _host_port(value: object) -> str:
 
 
 def check_version(value: object) -> str:
-    """A Python version, major and minor, as text (the number 3.10 would be 3.1).
+    """Check a Python version: major and minor, as text (the number 3.10 would be 3.1).
 
     >>> check_version("3.11")
     '3.11'
@@ -101,7 +101,7 @@ def check_version(value: object) -> str:
 
 
 def check_text(what: str, value: object) -> str:
-    """Text of one line.
+    """Check a text of one line.
 
     >>> check_text("image", "python-3.11")
     'python-3.11'
@@ -112,7 +112,7 @@ def check_text(what: str, value: object) -> str:
 
 
 def check_columns(value: object) -> list[str]:
-    """The columns of an input, in the order the step wants them.
+    """Check the columns of an input, in the step's order.
 
     >>> check_columns(["a", "b"])
     ['a', 'b']
@@ -128,7 +128,7 @@ def check_columns(value: object) -> list[str]:
 
 
 def requirements(pip: object) -> list[str]:
-    """The requirements that `pip` stands for: PEP 508, `-r FILE`, or the path of a wheel.
+    """Return the requirements in `pip`: PEP 508, `-r FILE`, or the path of a wheel.
 
     >>> requirements({"pandas": "2.2.3", "numpy": "<2"})
     ['pandas==2.2.3', 'numpy<2']
@@ -162,7 +162,7 @@ def _pinned(name: object, version: object) -> str:
 
 
 def memory_bytes(what: str, value: object) -> int:
-    """Bytes from a number or from text with a unit; `M` and `MiB` are 1,048,576, `MB` is 1,000,000.
+    """Return bytes for a number or text; `M` and `MiB` are 1,048,576, `MB` is 1,000,000.
 
     >>> memory_bytes("memory", "512MiB"), memory_bytes("disk", 1024)
     (536870912, 1024)
@@ -174,7 +174,7 @@ def memory_bytes(what: str, value: object) -> int:
 
 
 def timeout_seconds(value: object) -> float:
-    """Seconds from a number or from text with a unit: `ms`, `s`, `m`, `h`, `d`.
+    """Return seconds for a number, or text with a unit: `ms`, `s`, `m`, `h`, `d`.
 
     >>> timeout_seconds("5m"), timeout_seconds(2.5)
     (300.0, 2.5)
@@ -186,7 +186,7 @@ def timeout_seconds(value: object) -> float:
 
 
 def cpu_count(value: object) -> float:
-    """How many processors; parts of one are fine.
+    """Check a number of processors, which may be a fraction.
 
     >>> cpu_count(0.5)
     0.5
@@ -197,7 +197,7 @@ def cpu_count(value: object) -> float:
 
 
 def process_count(value: object) -> int:
-    """How many processes and threads.
+    """Check a number of processes and threads.
 
     >>> process_count(100)
     100
@@ -208,7 +208,7 @@ def process_count(value: object) -> int:
 
 
 def retry_count(value: object) -> int:
-    """How often a failed step is tried again.
+    """Check how often a failed step is tried again.
 
     >>> retry_count(2)
     2
@@ -221,7 +221,7 @@ def retry_count(value: object) -> int:
 
 
 def check_env(variables: dict[str, object]) -> dict[str, str]:
-    """Environment variables: names as the shell has them, values as text.
+    """Check environment variables: shell names, text values.
 
     >>> check_env({"TZ": "UTC"})
     {'TZ': 'UTC'}

@@ -1,7 +1,7 @@
 """Expectations about tables, for functions under `@rundlet.expectation()`.
 
-Every function takes a `pyarrow.Table`, or a pandas or polars frame, and gives a `Result`: true
-when the expectation holds, with a message that says by how much it does not.
+Every function takes a `pyarrow.Table`, or a pandas or polars frame, and returns a `Result`. It is
+true when the expectation holds; its message counts the violations.
 
 >>> import pyarrow as pa
 >>> from rundlet import expect
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Result:
-    """Whether an expectation holds, and what was found.
+    """Whether an expectation holds, with a message about the finding.
 
     >>> Result(True, "3 rows")
     <holds: 3 rows>
@@ -61,7 +61,7 @@ class Result:
 
 
 def all_of(*results: Result) -> Result:
-    """Hold when all hold; the message is that of those that do not.
+    """Hold when all results hold; the message joins those that do not.
 
     >>> all_of(Result(True, "a"), Result(False, "b"), Result(False, "c"))
     <does not hold: b; c>
@@ -75,7 +75,7 @@ def values_between(
 ) -> Result:
     """Expect every value of a column within `low` and `high`, both included; nulls do not count.
 
-    A bound that is None is not checked. NaN is within no bounds.
+    A bound of None is not checked. NaN is never within bounds.
 
     >>> import pyarrow as pa
     >>> values_between(pa.table({"n": [1, None, 30]}), "n", 0, 10)
@@ -115,7 +115,7 @@ def mean_between(
 
 
 def not_null(table: Any, *columns: str) -> Result:
-    """Expect no nulls in these columns (in all columns, when none is named).
+    """Expect no nulls in these columns, or in any column if none is named.
 
     >>> import pyarrow as pa
     >>> not_null(pa.table({"n": [1, None]}), "n")
@@ -130,7 +130,7 @@ def not_null(table: Any, *columns: str) -> Result:
 
 
 def unique(table: Any, *columns: str) -> Result:
-    """Expect no two rows with the same values in these columns taken together.
+    """Expect no two rows with the same values in all these columns.
 
     >>> import pyarrow as pa
     >>> unique(pa.table({"n": [1, 1, 2], "m": [1, 2, 2]}), "n")
@@ -181,7 +181,7 @@ def row_count_between(table: Any, low: int | None = None, high: int | None = Non
 
 
 def has_columns(table: Any, *columns: str) -> Result:
-    """Expect these columns to be there; others may be too.
+    """Expect these columns to exist; others are allowed.
 
     >>> import pyarrow as pa
     >>> has_columns(pa.table({"n": [1]}), "n", "m")

@@ -16,10 +16,10 @@
 
 #include "base/error.h"
 #include "base/fd.h"
-#include "runtime/cgroup/controllers.h"
 #include "runtime/cgroup/files.h"
 #include "runtime/cgroup/hierarchies.h"
-#include "runtime/sandbox_limits.h"
+#include "runtime/spec/controllers.h"
+#include "runtime/spec/limits.h"
 
 namespace rundlet::runtime {
 

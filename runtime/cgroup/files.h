@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/cgroup/controllers.h"
-#include "runtime/sandbox_limits.h"
+#include "runtime/spec/controllers.h"
+#include "runtime/spec/limits.h"
 
 namespace rundlet::runtime {
 

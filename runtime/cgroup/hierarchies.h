@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/cgroup/controllers.h"
+#include "runtime/spec/controllers.h"
 
 namespace rundlet::runtime {
 

@@ -15,8 +15,8 @@
 #include <cstring>
 #include <ctime>
 
-#include "runtime/defences.h"
-#include "runtime/init/init.h"
+#include "runtime/child/defences.h"
+#include "runtime/child/init.h"
 
 namespace rundlet::runtime {
 namespace {

@@ -13,7 +13,7 @@
 #include <cstring>
 
 #include "runtime/child/child.h"
-#include "runtime/defences.h"
+#include "runtime/child/defences.h"
 
 namespace rundlet::runtime {
 namespace {

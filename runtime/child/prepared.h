@@ -10,8 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "runtime/record.h"
-#include "runtime/sandbox_spec.h"
+#include "runtime/spec/record.h"
+#include "runtime/spec/sandbox_spec.h"
 
 namespace rundlet::runtime {
 

@@ -9,7 +9,7 @@
 #include <cerrno>
 
 #include "runtime/child/child.h"
-#include "runtime/defences.h"
+#include "runtime/child/defences.h"
 #include "runtime/seccomp/filter.h"
 
 namespace rundlet::runtime {

@@ -9,7 +9,7 @@
 #include <climits>
 
 #include "runtime/child/child.h"
-#include "runtime/defences.h"
+#include "runtime/child/defences.h"
 
 namespace rundlet::runtime {
 namespace {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/fd.h"
-#include "runtime/cgroup/controllers.h"
 #include "runtime/cgroup/files.h"
+#include "runtime/spec/controllers.h"
 
 namespace rundlet::runtime {
 

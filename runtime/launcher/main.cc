@@ -20,14 +20,14 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "runtime/child/child.h"
-#include "runtime/defences.h"
+#include "runtime/child/defences.h"
 #include "runtime/launcher/leaves.h"
 #include "runtime/launcher/network.h"
 #include "runtime/launcher/prepare.h"
 #include "runtime/launcher/private_root.h"
 #include "runtime/launcher/user_namespace.h"
-#include "runtime/spec_codec.h"
-#include "runtime/wire.h"
+#include "runtime/spec/spec_codec.h"
+#include "runtime/spec/wire.h"
 
 namespace rundlet::runtime {
 namespace {

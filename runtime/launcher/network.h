@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/fd.h"
-#include "runtime/sandbox_spec.h"
+#include "runtime/spec/sandbox_spec.h"
 
 namespace rundlet::runtime {
 

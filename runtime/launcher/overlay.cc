@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "runtime/defences.h"
+#include "runtime/child/defences.h"
 #include "runtime/launcher/mounting.h"
 
 namespace rundlet::runtime {

@@ -14,11 +14,11 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
-#include "runtime/defences.h"
+#include "runtime/child/defences.h"
 #include "runtime/launcher/mounting.h"
 #include "runtime/launcher/overlay.h"
 #include "runtime/launcher/user_namespace.h"
-#include "runtime/proc_view.h"
+#include "runtime/spec/proc_view.h"
 
 namespace rundlet::runtime {
 namespace {

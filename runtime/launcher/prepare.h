@@ -10,7 +10,7 @@
 
 #include "base/fd.h"
 #include "runtime/child/prepared.h"
-#include "runtime/sandbox_spec.h"
+#include "runtime/spec/sandbox_spec.h"
 
 namespace rundlet::runtime {
 

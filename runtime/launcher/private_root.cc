@@ -11,7 +11,7 @@
 #include <cerrno>
 
 #include "base/error.h"
-#include "runtime/defences.h"
+#include "runtime/child/defences.h"
 #include "runtime/launcher/mounting.h"
 
 namespace rundlet::runtime {

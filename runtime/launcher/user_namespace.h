@@ -4,7 +4,7 @@
 #include <sys/types.h>
 
 #include "base/fd.h"
-#include "runtime/sandbox_spec.h"
+#include "runtime/spec/sandbox_spec.h"
 
 namespace rundlet::runtime {
 

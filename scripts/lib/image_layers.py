@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Turns a root file system, at several moments of its making, into the layers of an OCI image.
 
-Called by scripts/python-image: `base` and `python` run as mmdebstrap hooks, with the tree still in
-use by it; `finish` writes the image layout; `finished` tells whether a layout holds a given image.
+scripts/python-image calls it: `base` and `python` run as mmdebstrap hooks, while mmdebstrap still
+uses the tree; `finish` writes the image layout; `finished` tells whether a layout holds an image.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def python_layers(args: argparse.Namespace) -> None:
     change_sample(root)
     snapshot(args.work, root, "files deleted and replaced", epoch, ("etc/skel", f"{SAMPLE}/opaque"))
 
-    # Proves that the interpreter is whole before anything is shipped; its last line is its version.
+    # Checks that the interpreter is complete; its last line of output is its version.
     check = (
         "import bz2, ctypes, curses, dbm, hashlib, lzma, readline, sqlite3, ssl, uuid, venv, zlib\n"
         "import site, sys, sysconfig, zoneinfo\n"

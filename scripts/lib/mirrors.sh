@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Where Debian's packages come from. Source this file; it has no effect by itself.
 
-# debian_sources SUITE: apt source lines from this host's own mirrors, when they are Debian's: the archive that has
-# this host's suite has the others. Without any, no line: mmdebstrap takes its default.
+# debian_sources SUITE: prints apt source lines for this host's own mirrors, if they are Debian's: an archive with this
+# host's suite has the other suites too. Without such a mirror it prints no line, and mmdebstrap uses its default.
 debian_sources() {
   local mirror security
   command -v apt-get >/dev/null || return 0

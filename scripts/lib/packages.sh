@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The Debian packages rundlet needs, in one place. Source this file; it has no effect by itself.
+# The Debian packages that rundlet needs, in one place. Source this file; it has no effect by itself.
 
 # To compile rundlet and its unit and kernel tests.
 # shellcheck disable=SC2034  # read by the scripts that source this file
@@ -25,7 +25,7 @@ RUNDLET_TEST_PACKAGES=(
 # shellcheck disable=SC2034
 RUNDLET_MUSL_PACKAGES=(musl-tools gcc make dpkg debian-archive-keyring)
 
-# To boot a host of our own in the suite `emulated` (scripts/emulated-host).
+# To boot an emulated host in the suite `emulated` (scripts/emulated-host).
 # shellcheck disable=SC2034
 RUNDLET_EMULATED_PACKAGES=(qemu-system-x86 busybox-static cpio e2fsprogs kmod xz-utils mmdebstrap debian-archive-keyring)
 
@@ -33,7 +33,7 @@ RUNDLET_EMULATED_PACKAGES=(qemu-system-x86 busybox-static cpio e2fsprogs kmod xz
 # shellcheck disable=SC2034
 RUNDLET_TIDY_PACKAGES=(clang-tidy-19)
 
-# install_packages NAME...: installs those that are missing, and asks apt for nothing when none is.
+# install_packages NAME...: installs the missing packages; calls apt only if one is missing.
 install_packages() {
   local name missing=()
   for name in "$@"; do
@@ -50,7 +50,7 @@ install_packages() {
   fi
   echo "installing Debian packages: ${missing[*]}" >&2
   local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
-  # The package lists may be absent or stale: one update, then a second try.
+  # The package lists may be absent or stale: update once, then try again.
   "${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null >&2 && return 0
   "${apt[@]}" update </dev/null >&2
   "${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null >&2

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Python images for rundlet: from a registry that answers, else made here. Source this file; `rundlet` names the
-# program, and `say` is a function that prints a line.
+# Python images for rundlet: pulled from a registry that answers, else made here. Source this file. The variable
+# `rundlet` names the program, and `say` is a function that prints a line.
 
-# ensure_python_image VERSION SUITE LAYOUT: has an image `python-VERSION`. Made from the packages of Debian's SUITE, as
-# a layout in the directory LAYOUT, when no registry gives one.
+# ensure_python_image VERSION SUITE LAYOUT: provides an image `python-VERSION`. If no registry has it, it is made from
+# the packages of Debian's SUITE, as a layout in the directory LAYOUT.
 ensure_python_image() {
   local name=python-$1 reference=python:$1-slim
   # shellcheck disable=SC2154  # the caller's
@@ -18,8 +18,8 @@ ensure_python_image() {
     "$rundlet" image import "$name" "$3"
 }
 
-# Asked once, and not for long: a network that drops packets should not cost minutes. The way is that of `image pull`
-# (proxy and bundle). A mirror is its administrator's word that there is a registry.
+# Asks the registry once, with a short timeout: a network that drops packets should not cost minutes. Uses the same
+# proxy and bundle as `image pull`. A configured mirror counts as a registry that answers.
 _registry_answers() {
   [ -z "${RUNDLET_OFFLINE:-}" ] || return 1
   [ -z "${RUNDLET_MIRRORS:-}" ] || return 0
@@ -30,7 +30,7 @@ if not os.environ["SSL_CERT_FILE"]:
     del os.environ["SSL_CERT_FILE"]
 try:
     urllib.request.urlopen("https://registry-1.docker.io/v2/", timeout=5)
-except urllib.error.HTTPError:  # it wants a login
+except urllib.error.HTTPError:  # it asks for a login
     pass
 ASK
       _registry=yes

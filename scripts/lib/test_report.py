@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Counts one suite from its JUnit files and holds its skips against the list of allowed ones.
+"""Counts one suite from its JUnit files and checks its skips against the list of allowed ones.
 
     test_report.py --suite NAME --allowed FILE --status N [--required] XML...
 
-Appends `NAME passed failed skipped` to the file that RUNDLET_TEST_COUNTS names. A suite that ended
-with a status although no test of it failed, that is required and ran nothing, or that skipped what it
-may not skip, counts a failure.
+Appends `NAME passed failed skipped` to the file that RUNDLET_TEST_COUNTS names. A suite counts one
+failure in each of these cases: it ended with an error status although no test failed, it is required
+and ran nothing, or it skipped a test that it may not skip.
 """
 
 from __future__ import annotations

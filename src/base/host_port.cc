@@ -35,10 +35,7 @@ std::string HostPort::text() const { return host + ":" + std::to_string(port); }
 std::optional<HostPort> ParseHostPort(std::string_view text) {
   const size_t colon = text.find(':');
   if (colon == std::string_view::npos) return std::nullopt;
-  HostPort parsed{std::string(text.substr(0, colon)), 0};
-  for (char& letter : parsed.host) {
-    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
-  }
+  HostPort parsed{LowerCase(text.substr(0, colon)), 0};
   const std::string_view port = text.substr(colon + 1);
   const char* const end = port.data() + port.size();
   const auto [rest, error] = std::from_chars(port.data(), end, parsed.port);

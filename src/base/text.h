@@ -12,6 +12,8 @@ namespace rundlet::base {
 std::vector<std::string> Split(std::string_view text, char separator);
 std::string Join(const std::vector<std::string>& parts, std::string_view separator);
 std::string_view Trim(std::string_view text);
+// ASCII letters only; other bytes stay.
+std::string LowerCase(std::string_view text);
 
 // "336,776".
 std::string Grouped(uint64_t number);

@@ -1,6 +1,6 @@
 // What the engine and its workers refuse, or bound, of what comes from outside: walls that a test
 // takes away one by one, to see that the attack then gets through (ADR 51). The launcher's are in
-// runtime/defences.h.
+// runtime/child/defences.h.
 //
 // In the programs that are installed all of them stand, and nothing can change that: the question
 // is answered by the compiler. Those with RUNDLET_WEAK defined are for the tests only.

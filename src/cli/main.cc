@@ -15,12 +15,12 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "cli/choice.h"
-#include "cli/interrupt.h"
 #include "cli/options.h"
-#include "cli/output.h"
-#include "cli/own_scope.h"
-#include "engine/config.h"
+#include "cli/options/choice.h"
+#include "cli/options/own_scope.h"
+#include "cli/terminal/interrupt.h"
+#include "cli/terminal/output.h"
+#include "engine/core/config.h"
 #include "runtime/launcher.h"
 
 namespace rundlet::cli {

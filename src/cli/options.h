@@ -6,8 +6,8 @@
 #include <string>
 
 #include "base/cancel.h"
-#include "engine/engine.h"
-#include "engine/events.h"
+#include "engine/core/engine.h"
+#include "engine/core/events.h"
 
 namespace CLI {
 class App;

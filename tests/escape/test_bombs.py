@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from functional.test_exec import IMAGE, read_line
+from functional.commands.test_exec import IMAGE, read_line
 
 from support import leaks
 from support.rundlet import Rundlet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 
-from functional.test_exec import read_line
+from functional.commands.test_exec import read_line
 
 from support.rundlet import Rundlet, program
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from escape.attacker_program import hashes
-from functional.test_doctored_image import file_of
+from functional.images.test_doctored_image import file_of
 
 from support.images import WHITEOUT, Content, directory, fifo, file, symlink
 from support.layouts import with_layers

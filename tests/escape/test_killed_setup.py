@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from escape.test_weakened import Weakened, weakened  # noqa: F401  # a fixture
 from functional.conftest import ROOT
-from functional.test_exec import read_line
+from functional.commands.test_exec import read_line
 
-# In the order in which they are reached (runtime/record.cc).
+# In the order in which they are reached (runtime/spec/record.cc).
 OF_THE_LAUNCHER = [
     "receiving the request",
     "making its mounts",
@@ -131,7 +131,7 @@ def test_a_launcher_that_ended_after_the_clone_is_not_missed(weakened: Weakened,
 
 def test_these_are_all_stages() -> None:
     """But for that of sandboxes with a terminal, and the last, which is the program itself."""
-    text = (ROOT / "runtime/record.cc").read_text()
+    text = (ROOT / "runtime/spec/record.cc").read_text()
     named = [line.split('"')[1] for line in text.splitlines() if line.strip().startswith("return ")]
     named.remove("opening its terminal")
     assert named == [*OF_THE_LAUNCHER, *OF_THE_SANDBOX, "starting the program", "an unknown stage"]

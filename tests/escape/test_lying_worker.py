@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from escape.weakened_programs import Installation, patched
 
-from support.index import PackageIndex
+from support.servers.index import PackageIndex
 from support.pipelines import write
 from support.rundlet import build_directory
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.index import PackageIndex
+from support.servers.index import PackageIndex
 from support.rundlet import Rundlet
 
 PAGE = 60 << 20  # a page may have 64 MiB

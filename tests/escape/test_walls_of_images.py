@@ -15,10 +15,10 @@ import pytest
 from escape.test_archive_bombs import BOMBS, layout_of
 from escape.test_archives import NO_EXIT, NO_PYTHON, ON_ITS_WAY, tree_below
 from escape.weakened_programs import Attack, Weak
-from functional.test_export import flip, kept_blobs
+from functional.images.test_export import flip, kept_blobs
 
 from support.images import Image, directory, file, hardlink, layer_tar, sha256, symlink
-from support.registry import FakeRegistry, Fault, Handler, Reply
+from support.servers.registry import FakeRegistry, Fault, Handler, Reply
 from support.rundlet import Rundlet
 from support.store import entries
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from escape.test_walls_of_images import new_image
 from escape.weakened_programs import Attack, Weak
-from functional.test_git_requirements import HOST, OTHER
-from functional.test_pull import with_config
-from functional.test_source_builds import own_build
+from functional.packages.test_git_requirements import HOST, OTHER
+from functional.images.test_pull import with_config
+from functional.packages.test_source_builds import own_build
 
-from support.certificates import Certificates, make_certificates
-from support.docker_registry import basic
-from support.git_server import GitServer, Repository
-from support.hosts import with_hosts
-from support.index import PackageIndex
-from support.registry import FakeRegistry, Handler, Reply, other_host
+from support.servers.certificates import Certificates, make_certificates
+from support.servers.docker_registry import basic
+from support.servers.git_server import GitServer, Repository
+from support.servers.hosts import with_hosts
+from support.servers.index import PackageIndex
+from support.servers.registry import FakeRegistry, Handler, Reply, other_host
 from support.rundlet import Result, Rundlet
 from support.wheels import module
 

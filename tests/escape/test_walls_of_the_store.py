@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from escape.weakened_programs import Attack, Weak
 from functional.conftest import built_image
-from functional.test_full_disk import Disk
-from functional.test_package_store import alter, change_below_the_cache, site, small_disk, use  # noqa: F401
+from functional.commands.test_full_disk import Disk
+from functional.packages.test_package_store import alter, change_below_the_cache, site, small_disk, use  # noqa: F401
 
-from support.index import PackageIndex
+from support.servers.index import PackageIndex
 from support.rundlet import Rundlet
 from support.wheels import module
 

@@ -1,6 +1,6 @@
 """The walls taken away: an attack gets through when all that hold it back are gone, and not before.
 
-rundlet-launcher-weak (runtime/defences.h) leaves out what the file beside it names. A test that could not fail would
+rundlet-launcher-weak (runtime/child/defences.h) leaves out what the file beside it names. A test that could not fail would
 not notice that an attack stopped attacking.
 """
 
@@ -22,7 +22,7 @@ from escape.attacker_program import PROGRAM, arguments, hashes, on_a_terminal, p
 from escape.attacker_program import listening as listening_on_the_host
 from escape.weakened_programs import Installation
 from functional.conftest import import_image
-from functional.test_exec import read_line
+from functional.commands.test_exec import read_line
 
 from support.images import directory, file
 from support.layouts import with_layers

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "rootfs/worker/decompress.h"
+#include "rootfs/worker/archives/decompress.h"
 #include "tests/fuzz/check.h"
 
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <span>
 
-#include "rootfs/worker/elf.h"
+#include "rootfs/worker/wheels/elf.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto needs = rundlet::rootfs::worker::ReadElfNeeds(std::as_bytes(std::span(data, size)));

@@ -5,10 +5,10 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "rootfs/index_access.h"
-#include "rootfs/index_gate.h"
-#include "rootfs/worker/connection.h"
-#include "rootfs/worker/gate_request.h"
+#include "rootfs/formats/index_access.h"
+#include "rootfs/formats/index_gate.h"
+#include "rootfs/worker/servers/connection.h"
+#include "rootfs/worker/servers/gate_request.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace rundlet::rootfs;          // NOLINT(build/namespaces): a program of one function

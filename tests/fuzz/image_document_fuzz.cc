@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "rootfs/oci.h"
-#include "rootfs/oci_document.h"
+#include "rootfs/formats/oci.h"
+#include "rootfs/formats/oci_document.h"
 #include "tests/fuzz/check.h"
 
 namespace {
@@ -16,8 +16,8 @@ namespace {
 using namespace rundlet::rootfs;  // NOLINT(build/namespaces): a program of one function
 using rundlet::fuzz::Require;
 
-const DocumentOrigin& Answer() {
-  static const DocumentOrigin origin{"reading an answer", rundlet::base::Fault::kBug};
+const base::DocumentOrigin& Answer() {
+  static const base::DocumentOrigin origin{"reading an answer", rundlet::base::Fault::kBug};
   return origin;
 }
 

@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "rootfs/worker/index_page.h"
-#include "rootfs/worker/mirror_page.h"
-#include "rootfs/worker/mirror_request.h"
+#include "rootfs/worker/http/index_page.h"
+#include "rootfs/worker/servers/mirror_page.h"
+#include "rootfs/worker/servers/mirror_request.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace rundlet::rootfs::worker;  // NOLINT(build/namespaces): a program of one function

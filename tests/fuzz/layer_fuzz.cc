@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "rootfs/worker/tar_path.h"
-#include "rootfs/worker/tar_reader.h"
+#include "rootfs/worker/archives/tar_path.h"
+#include "rootfs/worker/archives/tar_reader.h"
 #include "tests/fuzz/check.h"
 
 namespace {

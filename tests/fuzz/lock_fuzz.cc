@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "rootfs/lock.h"
-#include "rootfs/resolve.h"
-#include "rootfs/worker/parse_toml.h"
+#include "rootfs/requirements/lock.h"
+#include "rootfs/requirements/resolve.h"
+#include "rootfs/worker/wheels/parse_toml.h"
 #include "tests/fuzz/check.h"
 
 namespace {

@@ -5,10 +5,10 @@
 #include <span>
 #include <string_view>
 
-#include "rootfs/worker/client_hello.h"
-#include "rootfs/worker/connect_head.h"
-#include "rootfs/worker/connection.h"
-#include "rootfs/worker/mirror_request.h"
+#include "rootfs/worker/servers/client_hello.h"
+#include "rootfs/worker/servers/connect_head.h"
+#include "rootfs/worker/servers/connection.h"
+#include "rootfs/worker/servers/mirror_request.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace rundlet::rootfs::worker;  // NOLINT(build/namespaces): a program of one function

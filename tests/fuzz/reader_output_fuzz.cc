@@ -7,9 +7,9 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "plans/explain.h"
-#include "plans/planner.h"
-#include "plans/read_pipeline.h"
+#include "plans/plan/planner.h"
+#include "plans/read/read_pipeline.h"
+#include "plans/show/explain.h"
 #include "tests/fuzz/check.h"
 
 namespace {

@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "rootfs/wheel_paths.h"
-#include "rootfs/wheel_record.h"
+#include "rootfs/formats/wheel_paths.h"
+#include "rootfs/formats/wheel_record.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace rundlet::rootfs;  // NOLINT(build/namespaces): a program of one function

@@ -7,9 +7,9 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "rootfs/reference.h"
-#include "rootfs/registry_config.h"
-#include "rootfs/worker/auth_challenge.h"
+#include "rootfs/formats/reference.h"
+#include "rootfs/images/registry_config.h"
+#include "rootfs/worker/http/auth_challenge.h"
 #include "tests/fuzz/check.h"
 
 namespace {

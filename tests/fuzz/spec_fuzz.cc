@@ -11,8 +11,8 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
-#include "runtime/sandbox_spec.h"
-#include "runtime/spec_codec.h"
+#include "runtime/spec/sandbox_spec.h"
+#include "runtime/spec/spec_codec.h"
 #include "tests/fuzz/check.h"
 
 namespace {

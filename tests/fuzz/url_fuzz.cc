@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "rootfs/worker/fetch_url.h"
+#include "rootfs/worker/http/fetch_url.h"
 #include "tests/fuzz/check.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

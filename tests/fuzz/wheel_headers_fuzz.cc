@@ -4,9 +4,9 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "rootfs/distribution.h"
-#include "rootfs/wheel_entry_points.h"
-#include "rootfs/wheel_metadata.h"
+#include "rootfs/formats/distribution.h"
+#include "rootfs/formats/wheel_entry_points.h"
+#include "rootfs/formats/wheel_metadata.h"
 #include "tests/fuzz/check.h"
 
 namespace {

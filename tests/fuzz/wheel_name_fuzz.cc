@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include "rootfs/distribution.h"
-#include "rootfs/wheel_name.h"
+#include "rootfs/formats/distribution.h"
+#include "rootfs/formats/wheel_name.h"
 #include "tests/fuzz/check.h"
 
 namespace {

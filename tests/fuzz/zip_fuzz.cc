@@ -3,8 +3,8 @@
 #include <cstdlib>
 
 #include "base/error.h"
-#include "rootfs/wheel_paths.h"
-#include "rootfs/worker/zip.h"
+#include "rootfs/formats/wheel_paths.h"
+#include "rootfs/worker/archives/zip.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace rundlet::rootfs;  // NOLINT(build/namespaces): a program of one function

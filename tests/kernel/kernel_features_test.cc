@@ -1,5 +1,5 @@
 // What the probes say of a host on which all other kernel tests pass.
-#include "runtime/kernel_features.h"
+#include "runtime/probes/kernel_features.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -26,9 +26,9 @@ def build_directory() -> Path:
 
 def program(name: str = "rundlet") -> Path:
     folders = {
-        "rundlet-launcher": "runtime",
-        "rundlet-worker": "rootfs",
-        "rundlet-fetcher": "rootfs",
+        "rundlet-launcher": "runtime/launcher",
+        "rundlet-worker": "rootfs/worker",
+        "rundlet-fetcher": "rootfs/worker",
         "rundletd": "src/daemon",
     }
     return build_directory() / folders.get(name, "src/cli") / name

@@ -46,7 +46,7 @@ def is_there(name: str) -> bool:
         return re.search(rf"TEST(_F|_P)?\(\s*{suite},\s*{case}\)", PROGRAMS) is not None
     if name.endswith("/"):
         return f'"{name}' in ATTACKER
-    places = [ROOT / name, ROOT / "tests/escape" / name, ROOT / "tests/functional" / name]
+    places = [ROOT / name, ROOT / "tests/escape" / name, *(ROOT / "tests/functional").glob(f"*/{name}")]
     return any(place.exists() for place in places)
 
 

@@ -14,7 +14,7 @@ LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 
 class HashingWriter:
-    """Passes bytes on and keeps their sha256 and number."""
+    """Passes bytes on, and counts and hashes (sha256) them."""
 
     def __init__(self, sink: IO[bytes]) -> None:
         self.sink, self.sha, self.size = sink, hashlib.sha256(), 0
@@ -37,7 +37,7 @@ def blob(work: Path, data: bytes) -> dict[str, Any]:
 
 
 def write_layer(work: Path, what: str, fill: Callable[[tarfile.TarFile], None], compressor: str = "gzip") -> None:
-    """Writes one layer and notes it in the work directory's list of layers."""
+    """Writes one layer and adds it to the work directory's list of layers."""
     blobs = work / "layout/blobs/sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     partial = work / "layer.partial"

@@ -1,4 +1,4 @@
-"""Debian's interpreter in the shape of the images that are in common use."""
+"""Gives Debian's interpreter the shape of the official Python images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if sys.prefix == sys.base_prefix:
 
 
 def unpack_wheel(wheel: Path, site: Path, epoch: int) -> None:
-    """As much of an install as pip and setuptools need: their files, without console scripts."""
+    """Installs pip or setuptools as far as needed: its files, without console scripts."""
     shutil.unpack_archive(str(wheel), site, "zip")
     wheel.unlink()
     for path in sorted(site.rglob("*")):
@@ -35,7 +35,7 @@ def unpack_wheel(wheel: Path, site: Path, epoch: int) -> None:
 
 
 def move_to_usr_local(root: Path, python: str) -> None:
-    """Gives Debian's interpreter the prefix, layout and pip of the images that are in common use."""
+    """Gives Debian's interpreter the prefix, layout and pip of the official images."""
     name = f"python{python}"
     library = root / "usr/local/lib" / name
     packages = ["python3", "python3-minimal", "libpython3-stdlib", "python3-distutils", "python3-lib2to3"]
@@ -55,7 +55,7 @@ def move_to_usr_local(root: Path, python: str) -> None:
             unpack_wheel(wheels[tool], site, newest_package(root))
     for path in list(library.rglob("__pycache__")):
         remove(path)
-    # The packages' maintainer scripts would run the interpreter that has just gone.
+    # The packages' maintainer scripts would run the interpreter that was just removed.
     installed = chroot(root, "dpkg-query", "-W", "-f", "${Package}\n").split()
     gone = [package for package in packages if package in installed]
     for package in gone:
@@ -68,8 +68,8 @@ def move_to_usr_local(root: Path, python: str) -> None:
     for left in ("EXTERNALLY-MANAGED", "sitecustomize.py", "_distutils_system_mod.py"):
         remove(library / left)
 
-    # Debian's changes to where packages are looked for and installed, undone. Its `site` is frozen
-    # into the interpreter, hence sitecustomize; a virtual environment needs and gets nothing of it.
+    # Undoes Debian's changes to the places where packages are searched and installed. Its `site` is
+    # frozen into the interpreter, hence sitecustomize. A virtual environment needs none of it.
     put(library / "sitecustomize.py", SITECUSTOMIZE)
     os.utime(library / "sitecustomize.py", (newest_package(root), newest_package(root)))
     sysconfig = library / "sysconfig/__init__.py"
@@ -90,5 +90,5 @@ def move_to_usr_local(root: Path, python: str) -> None:
         )
         for command in ("pip", "pip3", f"pip{python}"):
             put(bin_dir / command, launcher, 0o755)
-    # One process, in order: a .pyc's bytes depend on what the interpreter has interned before.
+    # One process, in order: the bytes of a .pyc depend on what the interpreter has interned before.
     chroot(root, f"/usr/local/bin/{name}", "-m", "compileall", "-q", f"/usr/local/lib/{name}")

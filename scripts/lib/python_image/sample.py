@@ -1,4 +1,4 @@
-"""A sample of every change that a layer can make to the ones below it, for tests to look at."""
+"""A sample of every change that a layer can make to the layers below it, for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changed in a tree between two moments, as a layer.
+"""Turns the changes of a tree between two moments into a layer.
 
 The same tree gives the same bytes: entries are sorted, owners numeric, and modification times are limited to that of
 the newest Debian package in the tree (so that a .pyc still matches its .py).
@@ -17,9 +17,9 @@ from typing import Any, Optional
 
 from python_image.blobs import write_layer
 
-# What never goes into a layer: the directory stays, its content does not.
+# Directories whose content never goes into a layer.
 EMPTY_DIRS = re.compile(r"(proc|sys|dev|run|tmp|var/tmp|var/log|var/cache/apt|var/lib/apt|var/cache/ldconfig)/")
-# Facts of the host that makes the image, and leavings of the package tools.
+# Facts about the host that makes the image, and remains of the package tools.
 DROPPED = re.compile(
     r"etc/(resolv\.conf|hostname|machine-id|apt(/.*)?|dpkg/dpkg\.cfg\.d/99mmdebstrap)"
     r"|var/lib/dpkg/(lock|lock-frontend|triggers/Lock|.*-old)|var/cache/debconf/.*-old"
@@ -28,7 +28,7 @@ DROPPED = re.compile(
 
 
 def scan(root: Path) -> dict[str, os.stat_result]:
-    """Every entry of the tree that belongs into an image, by its path relative to the root."""
+    """Every entry of the tree that belongs in an image, by its path relative to the root."""
     found: dict[str, os.stat_result] = {}
 
     def walk(directory: str) -> None:
@@ -49,12 +49,12 @@ def scan(root: Path) -> dict[str, os.stat_result]:
 
 
 def newest_package(root: Path) -> int:
-    """The modification time of the newest package: a fact of the packages, not of this run."""
+    """The modification time of the newest package, which does not depend on this run."""
     return int(max(p.stat().st_mtime for p in root.glob("usr/share/doc/*/copyright")))
 
 
 def identity(status: os.stat_result) -> list[int]:
-    """Equal as long as nobody touched the entry (the ctime cannot be set)."""
+    """Stays equal as long as no process changes the entry (the ctime cannot be set)."""
     return [status.st_ino, status.st_ctime_ns, status.st_mode, status.st_uid, status.st_gid]
 
 
@@ -67,9 +67,9 @@ def content_digest(path: Path, status: os.stat_result) -> str:
 
 
 def snapshot(work: Path, root: Path, what: str, epoch: int, opaque: tuple[str, ...] = ()) -> None:
-    """Makes a layer of what changed in the tree since the last snapshot.
+    """Makes a layer of the changes in the tree since the last snapshot.
 
-    A directory named in `opaque` was replaced: it hides all that lower layers have in it.
+    A directory named in `opaque` was replaced: it hides the content of lower layers.
     """
     state_file = work / "state.json"
     before: dict[str, Any] = json.loads(state_file.read_text()) if state_file.exists() else {}
@@ -98,7 +98,7 @@ def snapshot(work: Path, root: Path, what: str, epoch: int, opaque: tuple[str, .
         hidden_with_parent = parent and (parent not in current or not stat.S_ISDIR(current[parent].st_mode))
         if path not in current and not hidden_with_parent and not path.startswith(inside):
             entries[f"{parent}/.wh.{base}".lstrip("/")] = None
-    for path in list(entries):  # a layer says what its directories are
+    for path in list(entries):  # a layer lists its parent directories
         while path := path.rpartition("/")[0]:
             entries.setdefault(path, current[path])
 
@@ -113,7 +113,7 @@ def snapshot(work: Path, root: Path, what: str, epoch: int, opaque: tuple[str, .
                 continue
             info.mode = stat.S_IMODE(status.st_mode)
             info.uid, info.gid = status.st_uid, status.st_gid
-            # Directories and links: their times change when their neighbours do.
+            # The times of directories and links change with their neighbours.
             info.mtime = epoch
             if stat.S_ISDIR(status.st_mode):
                 info.type = tarfile.DIRTYPE

@@ -23,7 +23,7 @@ def put(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def edit(path: Path, *changes: tuple[str, str]) -> None:
-    """Replaces each pattern, which must be there, and keeps the file's times."""
+    """Replaces each pattern, which must occur, and keeps the file's times."""
     status, text = path.stat(), path.read_text()
     for pattern, replacement in changes:
         text, count = re.subn(pattern, replacement, text, flags=re.DOTALL)

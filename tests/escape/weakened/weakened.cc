@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
-#include "runtime/defences.h"
+#include "runtime/child/defences.h"
 
 namespace rundlet::runtime {
 namespace {

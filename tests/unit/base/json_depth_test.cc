@@ -1,8 +1,8 @@
-#include "base/json_depth.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
+
+#include "base/json/depth.h"
 
 namespace rundlet::base {
 namespace {

@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "plans/facts.h"
 #include "plans/invalid_pipeline.h"
 #include "plans/pipeline.h"
-#include "plans/read_pipeline.h"
+#include "plans/plan/facts.h"
+#include "plans/read/read_pipeline.h"
 
 namespace rundlet::plans::testing {
 

@@ -1,6 +1,6 @@
 // Pictures and JSON of plans, compared with the files of tests/golden/plans. RUNDLET_ACCEPT=1
 // writes them anew.
-#include "plans/explain.h"
+#include "plans/show/explain.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "plans/fingerprint.h"
+#include "plans/plan/fingerprint.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "plans/lanes.h"
+#include "plans/show/lanes.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "base/text.h"
-#include "plans/explain.h"
+#include "plans/show/explain.h"
 #include "plans/shown_text.h"
 #include "tests/unit/plans/plans_of.h"
 

@@ -1,4 +1,4 @@
-#include "plans/planner.h"
+#include "plans/plan/planner.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

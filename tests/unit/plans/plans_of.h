@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "plans/planner.h"
+#include "plans/plan/planner.h"
 #include "tests/unit/plans/documents.h"
 
 namespace rundlet::plans::testing {

@@ -1,4 +1,4 @@
-#include "plans/read_pipeline.h"
+#include "plans/read/read_pipeline.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "rootfs/worker/decompress.h"
+#include "rootfs/worker/archives/decompress.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "rootfs/environment.h"
+#include "rootfs/packages/environment.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "image_support.h"
-#include "rootfs/flat_tree.h"
-#include "rootfs/package.h"
+#include "rootfs/packages/flat_tree.h"
+#include "rootfs/packages/package.h"
 #include "wheel_support.h"
 #include "why_refused.h"
 

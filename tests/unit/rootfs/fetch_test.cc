@@ -1,5 +1,5 @@
 // The fetcher against a server of one thread on a loopback socket, which answers as a script says.
-#include "rootfs/worker/fetch.h"
+#include "rootfs/worker/http/fetch.h"
 
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
@@ -13,10 +13,11 @@
 
 #include "base/error.h"
 #include "base/fs.h"
-#include "rootfs/fetch.h"
-#include "rootfs/worker/fetch_address.h"
-#include "rootfs/worker/fetch_url.h"
-#include "rootfs/worker/index_page.h"
+#include "base/url.h"
+#include "rootfs/net/fetch.h"
+#include "rootfs/worker/http/fetch_address.h"
+#include "rootfs/worker/http/fetch_url.h"
+#include "rootfs/worker/http/index_page.h"
 
 namespace rundlet::rootfs::worker {
 namespace {
@@ -329,8 +330,8 @@ TEST(FetchUrl, HostsAndDomains) {
             "https://h.example/f/six.whl");
   EXPECT_EQ(ResolveUrl("https://h.example/simple/six/", "https://o.example/six.whl"),
             "https://o.example/six.whl");
-  EXPECT_EQ(UrlHost("https://user:word@h.example:8443/x?y"), "h.example");
-  EXPECT_EQ(UrlHost("http://[::1]:80/"), "[::1]");
+  EXPECT_EQ(base::UrlHost("https://user:word@h.example:8443/x?y"), "h.example");
+  EXPECT_EQ(base::UrlHost("http://[::1]:80/"), "[::1]");
 }
 
 const std::string kHash = base::Digest::Of("x").hex();

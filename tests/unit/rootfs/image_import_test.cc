@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "image_support.h"
-#include "rootfs/image.h"
+#include "rootfs/images/image.h"
 
 namespace rundlet::rootfs {
 namespace {

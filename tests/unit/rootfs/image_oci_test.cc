@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "rootfs/oci_document.h"
+#include "rootfs/formats/oci_document.h"
 
 namespace rundlet::rootfs {
 namespace {
@@ -49,7 +49,7 @@ TEST(OciDocument, ReadsAManifest) {
 
 // What a worker answers is read by the engine as the same value.
 TEST(OciDocument, SurvivesTheWayFromWorkerToEngine) {
-  const DocumentOrigin origin{"test", base::Fault::kBug};
+  const base::DocumentOrigin origin{"test", base::Fault::kBug};
   json index = {{"schemaVersion", 2}, {"manifests", {DescriptorOf(kManifestType, "m")}}};
   index["manifests"][0]["platform"] = {
       {"os", "linux"}, {"architecture", "arm64"}, {"variant", "v8"}};
@@ -120,14 +120,14 @@ TEST(OciDocument, RefusesWrongFields) {
 }
 
 TEST(OciDocument, RefusesWhatIsNoStrictJson) {
-  const DocumentOrigin origin{"test", base::Fault::kInvalid};
-  EXPECT_THROW(ParseJson(R"({"a": 1, "a": 2})", origin), base::Error);
-  EXPECT_THROW(ParseJson(R"({"a": {"b": 1, "b": 1}})", origin), base::Error);
-  EXPECT_NO_THROW(ParseJson(R"([{"a": 1}, {"a": 2}])", origin));
-  EXPECT_THROW(ParseJson("{} {}", origin), base::Error);
-  EXPECT_THROW(ParseJson("{\"a\": \"\xff\"}", origin), base::Error);
-  EXPECT_THROW(ParseJson(std::string(100'000, '['), origin), base::Error);
-  EXPECT_THROW(ParseJson("", origin), base::Error);
+  const base::DocumentOrigin origin{"test", base::Fault::kInvalid};
+  EXPECT_THROW(base::ParseJson(R"({"a": 1, "a": 2})", origin), base::Error);
+  EXPECT_THROW(base::ParseJson(R"({"a": {"b": 1, "b": 1}})", origin), base::Error);
+  EXPECT_NO_THROW(base::ParseJson(R"([{"a": 1}, {"a": 2}])", origin));
+  EXPECT_THROW(base::ParseJson("{} {}", origin), base::Error);
+  EXPECT_THROW(base::ParseJson("{\"a\": \"\xff\"}", origin), base::Error);
+  EXPECT_THROW(base::ParseJson(std::string(100'000, '['), origin), base::Error);
+  EXPECT_THROW(base::ParseJson("", origin), base::Error);
 }
 
 Descriptor Called(const std::string& ref_name, std::optional<Platform> platform) {

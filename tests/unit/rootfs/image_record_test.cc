@@ -4,10 +4,10 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "image_support.h"
-#include "rootfs/image.h"
-#include "rootfs/image_identity.h"
-#include "rootfs/layer_path.h"
-#include "rootfs/skeleton.h"
+#include "rootfs/formats/layer_path.h"
+#include "rootfs/images/image.h"
+#include "rootfs/images/image_identity.h"
+#include "rootfs/images/skeleton.h"
 
 namespace rundlet::rootfs {
 namespace {

@@ -13,11 +13,11 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/fs.h"
-#include "rootfs/oci.h"
+#include "rootfs/formats/oci.h"
+#include "rootfs/worker/archives/read_image.h"
+#include "rootfs/worker/archives/split_archive.h"
+#include "rootfs/worker/archives/unpack_layer.h"
 #include "rootfs/worker/command.h"
-#include "rootfs/worker/read_image.h"
-#include "rootfs/worker/split_archive.h"
-#include "rootfs/worker/unpack_layer.h"
 
 namespace rundlet::rootfs::testing {
 namespace {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/fd.h"
-#include "rootfs/worker/tar_reader.h"
+#include "rootfs/worker/archives/tar_reader.h"
 #include "rootfs/worker_client.h"
 #include "store/store.h"
 

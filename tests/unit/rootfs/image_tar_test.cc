@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "image_support.h"
-#include "rootfs/worker/tar_reader.h"
+#include "rootfs/worker/archives/tar_reader.h"
 
 namespace rundlet::rootfs {
 namespace {

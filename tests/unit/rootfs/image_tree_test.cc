@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "image_support.h"
-#include "rootfs/worker/unpack_layer.h"
+#include "rootfs/worker/archives/unpack_layer.h"
 
 namespace rundlet::rootfs {
 namespace {

@@ -1,13 +1,13 @@
 // Credentials of package indexes, and the gate through which the resolver sees these.
-#include "rootfs/index_gate.h"
+#include "rootfs/formats/index_gate.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "rootfs/index_access.h"
-#include "rootfs/worker/gate_request.h"
-#include "rootfs/worker/index_page.h"
+#include "rootfs/formats/index_access.h"
+#include "rootfs/worker/http/index_page.h"
+#include "rootfs/worker/servers/gate_request.h"
 #include "why_refused.h"
 
 namespace rundlet::rootfs {

@@ -1,5 +1,5 @@
 // Shared libraries: what ELF files ask for, and what of it is missing.
-#include "rootfs/libraries.h"
+#include "rootfs/packages/libraries.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/fs.h"
-#include "rootfs/worker/elf.h"
+#include "rootfs/worker/wheels/elf.h"
 
 namespace rundlet::rootfs {
 namespace {

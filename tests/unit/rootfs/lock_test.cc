@@ -1,4 +1,4 @@
-#include "rootfs/lock.h"
+#include "rootfs/requirements/lock.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "rootfs/resolve.h"
-#include "rootfs/worker/parse_toml.h"
+#include "rootfs/requirements/resolve.h"
+#include "rootfs/worker/wheels/parse_toml.h"
 #include "why_refused.h"
 
 namespace rundlet::rootfs {
@@ -428,7 +428,7 @@ TEST(ResolveFailures, AreExplained) {
             "error: resolving the requirements\ncaused by: the resolver failed and said nothing\n");
 }
 
-// Answers are kept: with each change here goes another kAnswer in src/engine/toml.cc.
+// Answers are kept: with each change here goes another kAnswer in src/engine/core/toml.cc.
 TEST(Toml, BecomesJsonWithLines) {
   EXPECT_EQ(worker::TomlToJson("a = 1\n[b.c]\nd = [1.5, \"x\"]\ne = 2020-01-02T03:04:05Z\n").dump(),
             R"({"data":{"a":1,"b":{"c":{"d":[1.5,"x"],"e":"2020-01-02T03:04:05Z"}}},)"

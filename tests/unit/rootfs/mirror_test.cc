@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "rootfs/worker/index_page.h"
-#include "rootfs/worker/mirror_page.h"
-#include "rootfs/worker/mirror_request.h"
+#include "rootfs/worker/http/index_page.h"
+#include "rootfs/worker/servers/mirror_page.h"
+#include "rootfs/worker/servers/mirror_request.h"
 
 namespace rundlet::rootfs::worker {
 namespace {

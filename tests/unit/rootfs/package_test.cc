@@ -1,5 +1,5 @@
 // Wheel, package and lower entries in a real store, with the workers' code in this process.
-#include "rootfs/package.h"
+#include "rootfs/packages/package.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -14,9 +14,9 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "image_support.h"
-#include "rootfs/bytecode.h"
-#include "rootfs/fetch.h"
-#include "rootfs/venv.h"
+#include "rootfs/net/fetch.h"
+#include "rootfs/packages/bytecode.h"
+#include "rootfs/packages/venv.h"
 #include "wheel_support.h"
 #include "why_refused.h"
 

@@ -3,9 +3,9 @@
 
 #include <string>
 
-#include "rootfs/worker/client_hello.h"
-#include "rootfs/worker/connect_head.h"
-#include "rootfs/worker/connection.h"
+#include "rootfs/worker/servers/client_hello.h"
+#include "rootfs/worker/servers/connect_head.h"
+#include "rootfs/worker/servers/connection.h"
 
 namespace rundlet::rootfs::worker {
 namespace {

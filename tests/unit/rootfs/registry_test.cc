@@ -3,12 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "rootfs/oci.h"
-#include "rootfs/reference.h"
-#include "rootfs/registry_config.h"
-#include "rootfs/registry_mirror.h"
-#include "rootfs/worker/auth_challenge.h"
-#include "rootfs/worker/fetch_url.h"
+#include "rootfs/formats/oci.h"
+#include "rootfs/formats/reference.h"
+#include "rootfs/images/registry_config.h"
+#include "rootfs/images/registry_mirror.h"
+#include "rootfs/worker/http/auth_challenge.h"
+#include "rootfs/worker/http/fetch_url.h"
 
 namespace rundlet::rootfs {
 namespace {

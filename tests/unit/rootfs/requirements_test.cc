@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "rootfs/project_documents.h"
-#include "rootfs/requirements_text.h"
-#include "rootfs/worker/parse_toml.h"
+#include "rootfs/requirements/project_documents.h"
+#include "rootfs/requirements/requirements_text.h"
+#include "rootfs/worker/wheels/parse_toml.h"
 
 namespace rundlet::rootfs {
 namespace {

@@ -1,5 +1,5 @@
 // What a source archive says about its build, and what a built wheel depends on.
-#include "rootfs/source_build.h"
+#include "rootfs/requirements/source_build.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

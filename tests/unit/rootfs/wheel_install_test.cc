@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "image_support.h"
-#include "rootfs/wheel_record.h"
-#include "rootfs/worker/install_wheel.h"
+#include "rootfs/formats/wheel_record.h"
+#include "rootfs/worker/wheels/install_wheel.h"
 #include "wheel_support.h"
 
 namespace rundlet::rootfs::worker {

@@ -9,11 +9,11 @@
 
 #include "base/error.h"
 #include "base/fs.h"
-#include "rootfs/package.h"
-#include "rootfs/wheel_record.h"
+#include "rootfs/formats/wheel_record.h"
+#include "rootfs/packages/package.h"
 #include "rootfs/worker/command.h"
-#include "rootfs/worker/install_wheel.h"
-#include "rootfs/worker/parse_toml.h"
+#include "rootfs/worker/wheels/install_wheel.h"
+#include "rootfs/worker/wheels/parse_toml.h"
 
 namespace rundlet::rootfs::testing {
 namespace {

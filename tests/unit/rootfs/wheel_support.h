@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "rootfs/distribution.h"
+#include "rootfs/formats/distribution.h"
 #include "rootfs/worker_client.h"
 #include "store/store.h"
 

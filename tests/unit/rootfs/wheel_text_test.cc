@@ -3,12 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "rootfs/distribution.h"
-#include "rootfs/wheel_entry_points.h"
-#include "rootfs/wheel_metadata.h"
-#include "rootfs/wheel_name.h"
-#include "rootfs/wheel_paths.h"
-#include "rootfs/wheel_record.h"
+#include "rootfs/formats/distribution.h"
+#include "rootfs/formats/wheel_entry_points.h"
+#include "rootfs/formats/wheel_metadata.h"
+#include "rootfs/formats/wheel_name.h"
+#include "rootfs/formats/wheel_paths.h"
+#include "rootfs/formats/wheel_record.h"
 
 namespace rundlet::rootfs {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "rootfs/worker/zip.h"
+#include "rootfs/worker/archives/zip.h"
 #include "wheel_support.h"
 
 namespace rundlet::rootfs::worker {

@@ -1,4 +1,4 @@
-#include "runtime/mount_plan.h"
+#include "runtime/spec/mount_plan.h"
 
 #include <gtest/gtest.h>
 

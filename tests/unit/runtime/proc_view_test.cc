@@ -1,4 +1,4 @@
-#include "runtime/proc_view.h"
+#include "runtime/spec/proc_view.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

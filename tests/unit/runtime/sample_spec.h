@@ -1,7 +1,7 @@
 // A spec in which no field has its default value, for tests that must not miss one.
 #pragma once
 
-#include "runtime/sandbox_spec.h"
+#include "runtime/spec/sandbox_spec.h"
 
 namespace rundlet::runtime {
 

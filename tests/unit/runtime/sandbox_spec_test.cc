@@ -1,4 +1,4 @@
-#include "runtime/sandbox_spec.h"
+#include "runtime/spec/sandbox_spec.h"
 
 #include <gtest/gtest.h>
 

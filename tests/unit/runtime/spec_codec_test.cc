@@ -1,4 +1,4 @@
-#include "runtime/spec_codec.h"
+#include "runtime/spec/spec_codec.h"
 
 #include <gtest/gtest.h>
 

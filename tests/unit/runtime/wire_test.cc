@@ -1,4 +1,4 @@
-#include "runtime/wire.h"
+#include "runtime/spec/wire.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
