@@ -25,7 +25,7 @@ constexpr size_t kMaxImports = 10'000;
 constexpr size_t kMaxReaderWord =
     1'024;  // bytes of an argument, a column, a module: names not ours
 constexpr size_t kMaxReaderPath = 4'096;
-constexpr size_t kMaxQuery = 4'194'304;       // bytes of a query or a docstring's line
+constexpr size_t kMaxQuery = 4'194'304;      // bytes of a query or a docstring's line
 constexpr size_t kMaxEnvironment = 131'072;  // bytes of a step's variables: execve has limits
 constexpr size_t kMaxDocColumns = 200;
 constexpr double kMaxCpus = 4'096;

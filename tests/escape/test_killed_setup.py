@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from escape.test_weakened import Weakened, weakened  # noqa: F401  # a fixture
-from functional.conftest import ROOT
 from functional.commands.test_exec import read_line
+from functional.conftest import ROOT
 
 # In the order in which they are reached (runtime/spec/record.cc).
 OF_THE_LAUNCHER = [

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from escape.weakened_programs import Installation, patched
 
-from support.servers.index import PackageIndex
 from support.pipelines import write
 from support.rundlet import build_directory
+from support.servers.index import PackageIndex
 
 LYING = build_directory() / "tests/escape/weakened/rundlet-worker-lying"
 MARK = b"rundlet-lying-worker says:"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from support.servers.index import PackageIndex
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex
 
 PAGE = 60 << 20  # a page may have 64 MiB
 

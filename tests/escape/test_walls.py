@@ -25,25 +25,25 @@ from escape.test_left_behind import FLOOD
 from escape.test_left_behind import step as printing
 from escape.test_parser_bombs import PAGE
 from escape.weakened_programs import FOLDER, MARK, Attack, Weak
+from functional.commands.test_network import HOST, HOSTS, Served
 from functional.conftest import ROOT, import_image
+from functional.images.test_doctored_image import DROP, doctored, file_of
 from functional.packages.test_credentials import CREDENTIALS, SPY, netrc, use
 from functional.packages.test_credentials import HOST as CLOSED
-from functional.images.test_doctored_image import DROP, doctored, file_of
 from functional.packages.test_git_requirements import HOST as GIT
 from functional.packages.test_git_requirements import OTHER as OTHER_GIT
-from functional.commands.test_network import HOST, HOSTS, Served
 from functional.packages.test_package_mirror import run as ask_mirror
 from functional.packages.test_source_builds import own_build
 
 from support.archives import END, header
-from support.servers.certificates import make_certificates
-from support.servers.git_server import GitServer, Repository
-from support.servers.hosts import with_hosts
 from support.images import directory, file
-from support.servers.index import PackageIndex
 from support.layouts import with_layers
 from support.pipelines import write
 from support.rundlet import Rundlet, build_directory, program
+from support.servers.certificates import make_certificates
+from support.servers.git_server import GitServer, Repository
+from support.servers.hosts import with_hosts
+from support.servers.index import PackageIndex
 from support.wheels import Wheel, module
 
 IMAGE = ("--image", "python-3.11")

@@ -18,8 +18,8 @@ from escape.weakened_programs import Attack, Weak
 from functional.images.test_export import flip, kept_blobs
 
 from support.images import Image, directory, file, hardlink, layer_tar, sha256, symlink
-from support.servers.registry import FakeRegistry, Fault, Handler, Reply
 from support.rundlet import Rundlet
+from support.servers.registry import FakeRegistry, Fault, Handler, Reply
 from support.store import entries
 
 numbers = itertools.count()

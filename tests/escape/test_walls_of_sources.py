@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from escape.test_walls_of_images import new_image
 from escape.weakened_programs import Attack, Weak
-from functional.packages.test_git_requirements import HOST, OTHER
 from functional.images.test_pull import with_config
+from functional.packages.test_git_requirements import HOST, OTHER
 from functional.packages.test_source_builds import own_build
 
+from support.rundlet import Result, Rundlet
 from support.servers.certificates import Certificates, make_certificates
 from support.servers.docker_registry import basic
 from support.servers.git_server import GitServer, Repository
 from support.servers.hosts import with_hosts
 from support.servers.index import PackageIndex
 from support.servers.registry import FakeRegistry, Handler, Reply, other_host
-from support.rundlet import Result, Rundlet
 from support.wheels import module
 
 IMAGE = ("--image", "python-3.11")

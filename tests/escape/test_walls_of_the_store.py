@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from escape.weakened_programs import Attack, Weak
-from functional.conftest import built_image
 from functional.commands.test_full_disk import Disk
+from functional.conftest import built_image
 from functional.packages.test_package_store import alter, change_below_the_cache, site, small_disk, use  # noqa: F401
 
-from support.servers.index import PackageIndex
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex
 from support.wheels import module
 
 IMAGE = ("--image", "python-3.11")

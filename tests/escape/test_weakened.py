@@ -1,7 +1,7 @@
 """The walls taken away: an attack gets through when all that hold it back are gone, and not before.
 
-rundlet-launcher-weak (runtime/child/defences.h) leaves out what the file beside it names. A test that could not fail would
-not notice that an attack stopped attacking.
+rundlet-launcher-weak (runtime/child/defences.h) leaves out what the file beside it names. A test that could not fail
+would not notice that an attack stopped attacking.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import pytest
 from escape.attacker_program import PROGRAM, arguments, hashes, on_a_terminal, parse
 from escape.attacker_program import listening as listening_on_the_host
 from escape.weakened_programs import Installation
-from functional.conftest import import_image
 from functional.commands.test_exec import read_line
+from functional.conftest import import_image
 
 from support.images import directory, file
 from support.layouts import with_layers

@@ -21,9 +21,9 @@ if str(ROOT / "tests") not in sys.path:
 
 from support import baseimages, wheelcache  # noqa: E402
 from support.control_groups import own_groups  # noqa: E402
-from support.servers.index import PackageIndex  # noqa: E402
 from support.leaks import Allowance, assert_no_leaks  # noqa: E402
 from support.rundlet import Rundlet, program  # noqa: E402
+from support.servers.index import PackageIndex  # noqa: E402
 from support.wheels import sdist, small_wheels  # noqa: E402
 
 CLONE_NEWNS = 0x00020000  # linux/sched.h

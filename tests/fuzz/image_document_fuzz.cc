@@ -17,7 +17,8 @@ using namespace rundlet::rootfs;  // NOLINT(build/namespaces): a program of one 
 using rundlet::fuzz::Require;
 
 const rundlet::base::DocumentOrigin& Answer() {
-  static const rundlet::base::DocumentOrigin origin{"reading an answer", rundlet::base::Fault::kBug};
+  static const rundlet::base::DocumentOrigin origin{"reading an answer",
+                                                    rundlet::base::Fault::kBug};
   return origin;
 }
 

@@ -50,7 +50,8 @@ RULES: dict[str, set[str]] = {
     "runtime/child": {"base", "runtime/seccomp"} | SPEC,
     "runtime/launcher": {"base", "runtime/seccomp", "runtime/cgroup", "runtime/child"} | SPEC,
     "runtime": {"base", "runtime/cgroup"} | SPEC,
-    "runtime/probes": {"base", "runtime/seccomp", "runtime/cgroup", "runtime/child", "runtime/launcher", "runtime"} | SPEC,
+    "runtime/probes": {"base", "runtime/seccomp", "runtime/cgroup", "runtime/child", "runtime/launcher", "runtime"}
+    | SPEC,
     "rootfs/formats": {"base", "base/json"},
     **floors(ROOTFS, STORE | {"rootfs/formats"} | SPEC),
     "rootfs/worker": BORDER,

@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support import control_groups, images, leaks, wheelcache
 from support.images import OPAQUE, WHITEOUT, Image
-from support.servers.index import JSON_TYPE, PackageIndex, normalized
 from support.rundlet import Rundlet
+from support.servers.index import JSON_TYPE, PackageIndex, normalized
 from support.store import nothing_kept
 from support.wheels import Raw, Wheel, module, record_hash, sdist
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.servers.index import PackageIndex
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex
 
 LONG = "/" + "x" * 4999
 DEEP = "/x" * 2500

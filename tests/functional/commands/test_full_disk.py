@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from support.images import Image
-from support.servers.index import PackageIndex
 from support.leaks import Allowance
 from support.pipelines import models, write
-from support.servers.registry import FakeRegistry, Handler, Reply
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex
+from support.servers.registry import FakeRegistry, Handler, Reply
 from support.store import nothing_kept
 from support.wheels import Wheel
 

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from support.servers.index import PackageIndex
 from support.leaks import processes
 from support.pipelines import models, write
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex
 from support.store import nothing_kept
 from support.wheels import Wheel, module
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from support.servers.certificates import make_certificates
-from support.servers.hosts import with_hosts
-from support.servers.index import PackageIndex
 from support.installers import TARGET, pip, uv
 from support.leaks import processes
 from support.no_way_around import NONE_FOUND, attempts
 from support.pipelines import write
 from support.rundlet import Rundlet
+from support.servers.certificates import make_certificates
+from support.servers.hosts import with_hosts
+from support.servers.index import PackageIndex
 from support.wheels import module
 
 IMAGE = ("--image", "python-3.11")

@@ -6,8 +6,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from support.servers.registry import FakeRegistry
 from support.rundlet import Rundlet
+from support.servers.registry import FakeRegistry
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from support.servers.index import PackageIndex
 from support.pipelines import models, write
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex
 from support.wheels import module
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from support.images import file
-from support.servers.index import PackageIndex
 from support.layouts import with_layers
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex
 from support.store import nothing_kept
 from support.wheels import Wheel
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from support.servers.docker_registry import DockerRegistry
 from support.images import Image
 from support.layouts import official_layout, with_layers
-from support.servers.registry import FakeRegistry
 from support.rundlet import Rundlet
+from support.servers.docker_registry import DockerRegistry
+from support.servers.registry import FakeRegistry
 from support.store import entries
 
 LEFT = ".out.rundlet-export"

@@ -16,8 +16,8 @@ import pytest
 
 from support.file_leases import held
 from support.layouts import add_layers, linked_copy
-from support.servers.registry import FakeRegistry
 from support.rundlet import Rundlet, limited
+from support.servers.registry import FakeRegistry
 
 
 @pytest.fixture

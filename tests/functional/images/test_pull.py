@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from support import leaks
-from support.servers.docker_registry import PASSWORD, USER, DockerRegistry, basic
 from support.layouts import official_layout
-from support.servers.registry import FakeRegistry, Handler, Reply
 from support.rundlet import Rundlet
+from support.servers.docker_registry import PASSWORD, USER, DockerRegistry, basic
+from support.servers.registry import FakeRegistry, Handler, Reply
 
 
 @pytest.fixture(scope="module")

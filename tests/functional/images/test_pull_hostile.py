@@ -13,11 +13,11 @@ from typing import Optional
 
 import pytest
 
+from support.images import INDEX, MANIFEST, Image
+from support.rundlet import Result, Rundlet
 from support.servers.docker_registry import basic
 from support.servers.hosts import nobody_listens
-from support.images import INDEX, MANIFEST, Image
 from support.servers.registry import FakeRegistry, Fault, Handler, Reply
-from support.rundlet import Result, Rundlet
 
 
 def small(**more: object) -> Image:

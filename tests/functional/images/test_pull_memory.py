@@ -14,8 +14,8 @@ from pathlib import Path
 from support.images import LAYER
 from support.layouts import add_packed_layers, linked_copy
 from support.leaks import processes
-from support.servers.registry import FakeRegistry, Handler, Reply
 from support.rundlet import Rundlet
+from support.servers.registry import FakeRegistry, Handler, Reply
 
 MIB = 1 << 20
 MEMORY = 100 * MIB

@@ -15,8 +15,8 @@ import pytest
 from support import leaks
 from support.images import sha256
 from support.layouts import with_layers
-from support.servers.registry import FakeRegistry, Fault, Handler, Reply
 from support.rundlet import Rundlet
+from support.servers.registry import FakeRegistry, Fault, Handler, Reply
 from support.store import entries
 
 MIB = 1 << 20

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from support.servers.docker_registry import DockerRegistry, basic
 from support.images import DOCKER_MANIFEST
+from support.rundlet import Rundlet
+from support.servers.docker_registry import DockerRegistry, basic
 from support.servers.proxy import Proxy
 from support.servers.registry import FakeRegistry, Handler, Reply
-from support.rundlet import Rundlet
 from support.store import nothing_kept
 
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"

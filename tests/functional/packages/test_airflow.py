@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from support import wheelcache
-from support.servers.index import PackageIndex, normalized
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex, normalized
 
 pytestmark = pytest.mark.index
 

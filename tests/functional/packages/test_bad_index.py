@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from support.servers.index import PackageIndex, Request
 from support.rundlet import Result, Rundlet
+from support.servers.index import PackageIndex, Request
 from support.store import nothing_kept
 from support.wheels import module
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from support.rundlet import Rundlet
 from support.servers.hosts import nobody_listens
 from support.servers.index import PackageIndex
-from support.rundlet import Rundlet
 from support.store import nothing_kept
 from support.wheels import Wheel, module
 

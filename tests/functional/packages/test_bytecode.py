@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from functional.conftest import import_image
 
-from support.servers.index import PackageIndex, Request
 from support.leaks import Allowance
 from support.pipelines import models, write
 from support.rundlet import Rundlet, exec_command, limited
+from support.servers.index import PackageIndex, Request
 from support.wheels import Wheel, module
 
 IMAGE = ("--image", "python-3.11")

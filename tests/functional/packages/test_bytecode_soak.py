@@ -16,9 +16,9 @@ import pytest
 from functional.conftest import built_image
 
 from support import baseimages
-from support.servers.index import PackageIndex
 from support.leaks import Allowance
 from support.rundlet import Rundlet, exec_command
+from support.servers.index import PackageIndex
 from support.wheels import Wheel
 
 SEED = 65_067

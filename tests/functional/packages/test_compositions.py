@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from support.servers.index import PackageIndex
 from support.rundlet import Result, Rundlet, exec_command
+from support.servers.index import PackageIndex
 from support.shared_objects import NATIVE, SUFFIX, with_library
 from support.wheels import Wheel, module, pkgutil_namespace
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from support.servers.hosts import with_hosts
-from support.servers.index import PackageIndex, Request
 from support.layouts import with_layers
 from support.rundlet import Result, Rundlet
+from support.servers.hosts import with_hosts
+from support.servers.index import PackageIndex, Request
 from support.wheels import module, sdist
 
 IMAGE = ("--image", "python-3.11")

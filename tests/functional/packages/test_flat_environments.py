@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from support import wheelcache
-from support.servers.index import PackageIndex
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex
 from support.wheels import Wheel
 
 STACKED = 100  # packages at most

@@ -11,11 +11,11 @@ import pytest
 from functional.packages.test_lock import read_as_pip_does
 from functional.packages.test_source_builds import own_build
 
+from support.rundlet import Argument, Result, Rundlet
 from support.servers.certificates import Certificates, make_certificates
 from support.servers.git_server import GitServer, Repository
 from support.servers.hosts import with_hosts
 from support.servers.index import PackageIndex
-from support.rundlet import Argument, Result, Rundlet
 
 HOST, OTHER = "git.test", "other.test"
 PROGRAM = ("--", "python3", "-c", "import from_git; print(from_git.found)")

@@ -15,9 +15,9 @@ from functional.conftest import ROOT, fill
 from functional.packages.test_credentials import CREDENTIALS, SECRET, holders
 
 from support import wheelcache
-from support.servers.index import JSON_TYPE, PackageIndex
 from support.installed_tree import Tree, differences, programs_in, tree_of
 from support.rundlet import Result, Rundlet, exec_command, program
+from support.servers.index import JSON_TYPE, PackageIndex
 from support.wheels import module
 
 pytestmark = pytest.mark.index

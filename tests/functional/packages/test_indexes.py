@@ -11,10 +11,10 @@ import pytest
 from functional.conftest import fill
 
 from support import wheelcache
+from support.rundlet import Result, Rundlet
 from support.servers.certificates import make_certificates
 from support.servers.hosts import with_hosts
 from support.servers.index import PackageIndex, Request
-from support.rundlet import Result, Rundlet
 from support.wheels import Wheel, module
 
 IMAGE = ("--image", "python-3.11")

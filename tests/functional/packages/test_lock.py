@@ -14,8 +14,8 @@ from functional.packages.test_source_builds import offer, own_build
 from packaging.pylock import Pylock
 
 from support import wheelcache
-from support.servers.index import PackageIndex
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex
 from support.wheels import Wheel, module, sdist
 
 IMAGE = ("--image", "python-3.11")

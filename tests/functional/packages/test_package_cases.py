@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from support.servers.index import PackageIndex
 from support.rundlet import Result, Rundlet, exec_command
+from support.servers.index import PackageIndex
 from support.shared_objects import NATIVE, SUFFIX, extension, program, with_library
 from support.wheels import Wheel, module, pkgutil_namespace
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from support.servers.certificates import make_certificates
-from support.servers.index import PackageIndex
 from support.installers import TARGET, pip, uv
 from support.no_way_around import NONE_FOUND, attempts
 from support.pipelines import write
-from support.servers.proxy import Proxy
 from support.rundlet import Rundlet
+from support.servers.certificates import make_certificates
+from support.servers.index import PackageIndex
+from support.servers.proxy import Proxy
 from support.wheels import Wheel, module, sdist
 
 IMAGE = ("--image", "python-3.11")

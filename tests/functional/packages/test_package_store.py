@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from functional.conftest import built_image
 from functional.commands.test_full_disk import Disk
+from functional.conftest import built_image
 from functional.packages.test_source_builds import offer
 
 from support.file_leases import held
 from support.images import file, hardlink
-from support.servers.index import PackageIndex, Request
 from support.layouts import with_layers
 from support.leaks import Allowance
 from support.pipelines import models, write
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex, Request
 from support.terminal import at_terminal
 from support.wheels import Wheel, module
 

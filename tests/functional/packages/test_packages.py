@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from support.servers.index import PackageIndex
 from support.rundlet import Result, Rundlet
+from support.servers.index import PackageIndex
 from support.wheels import module
 
 IMAGE = ("--image", "python-3.11")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.servers.index import PackageIndex
 from support.rundlet import Result, Rundlet
+from support.servers.index import PackageIndex
 from support.shared_objects import extension, library
 from support.wheels import Wheel, module
 

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 import pytest
 
-from support.servers.index import PackageIndex
 from support.leaks import processes
 from support.rundlet import Result, Rundlet
+from support.servers.index import PackageIndex
 from support.store import nothing_kept
 from support.wheels import module, sdist
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from support.servers.index import PackageIndex
 from support.pipelines import PIPELINE, SETTINGS, line_of, models, write
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex
 from support.wheels import module
 
 TOTAL = "-- rundlet: materialize=replace\nSELECT sum(n) AS total FROM numbers\n"

@@ -7,9 +7,9 @@ import shutil
 import signal
 from pathlib import Path
 
-from support.servers.index import PackageIndex
 from support.pipelines import models, write
 from support.rundlet import Rundlet
+from support.servers.index import PackageIndex
 from support.terminal import Terminal, at_terminal
 
 PROMPT = r"\$ $"

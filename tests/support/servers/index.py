@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 from urllib.parse import quote, unquote, urlsplit
 
-from .wheels import Wheel
+from support.wheels import Wheel
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 HOLD = 100.0  # seconds; RUNDLET_NETWORK_TIMEOUT has to be more
