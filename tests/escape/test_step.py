@@ -83,7 +83,7 @@ print("held")
 
 
 def test_the_launcher_cannot_be_overwritten(shared_state: Rundlet) -> None:
-    launcher = Path(os.environ["RUNDLET_BUILD"]) / "runtime" / "rundlet-launcher"
+    launcher = Path(os.environ["RUNDLET_BUILD"]) / "runtime" / "launcher" / "rundlet-launcher"
     before = hashlib.sha256(launcher.read_bytes()).hexdigest()
     program = """
 import os

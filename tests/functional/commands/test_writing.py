@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,13 @@ for place in sys.argv[1:]:
 
 
 @pytest.fixture(scope="module")
-def own_image(shared_state: Rundlet, image_311: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+def own_image(
+    shared_state: Rundlet, image_311: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, str]]:
     folder = tmp_path_factory.mktemp("writing")
     shared_state.ok("image", "import", "writing", with_layers(image_311, folder / "layout", LAYER))
-    return ("--image", "writing")
+    yield ("--image", "writing")
+    shared_state.ok("image", "rm", "writing")  # errors name the images that there are
 
 
 def written(driver: Rundlet, image: tuple[str, str], *places: str, mounts: tuple[str, ...] = ()) -> dict[str, str]:
