@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "plans/read/document.h"
-#include "plans/read/reader_document.h"
+#include "plans/read/reader_protocol.h"
 #include "plans/read/toml_document.h"
 #include "plans/shown_text.h"
 

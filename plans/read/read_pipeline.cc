@@ -4,7 +4,7 @@
 
 #include "plans/invalid_pipeline.h"
 #include "plans/read/project_document.h"
-#include "plans/read/reader_document.h"
+#include "plans/read/reader_protocol.h"
 #include "plans/read/resolve_names.h"
 
 namespace rundlet::plans {

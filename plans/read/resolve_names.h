@@ -7,7 +7,7 @@
 #include "plans/invalid_pipeline.h"
 #include "plans/pipeline.h"
 #include "plans/read/project_document.h"
-#include "plans/read/reader_document.h"
+#include "plans/read/reader_protocol.h"
 
 namespace rundlet::plans {
 

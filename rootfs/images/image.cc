@@ -15,7 +15,6 @@
 #include "base/text.h"
 #include "rootfs/formats/oci_document.h"
 #include "rootfs/images/image_blobs.h"
-#include "rootfs/images/image_identity.h"
 
 namespace rundlet::rootfs {
 namespace {
@@ -119,6 +118,20 @@ base::Error NoSuchImage(store::Store& store, std::string attempted, const std::s
 }
 
 }  // namespace
+
+base::Digest InterpreterIdentity(const Image& image) {
+  base::Sha256 hash;
+  hash.AddField("rundlet interpreter 2");
+  for (const base::Digest& layer : image.layers) {
+    hash.AddField("layer");
+    hash.AddField(layer.hex());
+  }
+  for (const std::string& variable : image.config.env) {
+    hash.AddField("variable");
+    hash.AddField(variable);
+  }
+  return hash.Finish();
+}
 
 void CheckImageName(std::string_view name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };

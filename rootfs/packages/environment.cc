@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/fs.h"
 #include "base/text.h"
 #include "rootfs/formats/wheel_paths.h"
 

@@ -2,14 +2,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <utility>
 
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/fs.h"
-#include "rootfs/packages/bytecode_program.h"
+#include "rootfs/packages/compiler_protocol.h"
 #include "rootfs/packages/package.h"
 #include "store/manifest.h"
 #include "store/normalise.h"
@@ -18,7 +17,6 @@ namespace rundlet::rootfs {
 namespace {
 
 constexpr size_t kModuleLimit = 4 << 20;
-constexpr const char* kModulesInside = "/rundlet/python";
 
 void ReadModules(int folder, const std::string& prefix, OwnModules& modules) {
   for (const base::DirEntry& entry : base::ListDir(folder)) {
@@ -59,18 +57,6 @@ void WriteOwnModules(const OwnModules& modules, int tree) {
   store::Normalise(tree);
 }
 
-CompileCommand CompileOwnModules(const Interpreter& interpreter, const store::Staging& sources,
-                                 const store::Staging& staging) {
-  if (fchmod(staging.tree(), 0777) < 0)
-    base::ThrowErrno("opening a staging directory to its sandbox");
-  CompileCommand command;
-  command.mounts = {{kModulesInside, runtime::StorePath{sources.tree_path()}},
-                    {"/out", runtime::StorePath{staging.tree_path(), true, true}}};
-  command.argv = {interpreter.executable, "-I", "-S", "-", kModulesInside, "/out", kModulesInside};
-  command.input = kCompileProgram;
-  return command;
-}
-
 void CommitOwnModules(store::Store& store, const OwnModules& modules,
                       const Interpreter& interpreter, store::Staging staging) {
   // Before anything else: from here on only we can write there.
@@ -78,7 +64,7 @@ void CommitOwnModules(store::Store& store, const OwnModules& modules,
   std::vector<PackageFile> files;
   for (const auto& [path, text] : modules)
     files.push_back({path, base::Digest::Of(text), text.size()});
-  CheckBytecode(staging.tree(), files, CacheTag(interpreter));
+  CheckBytecode(staging.tree(), files, interpreter);
   WriteOwnModules(modules, staging.tree());
   const store::Manifest manifest = store::ManifestOf(staging.tree());
   store::EntryInfo info;

@@ -4,14 +4,13 @@
 //
 // An entry (Kind::kTool) for each interpreter, as the bytecode of packages is: who made it reaches
 // only sandboxes with that very interpreter. The engine runs the compiler between
-// CompileOwnModules and CommitOwnModules, in a sandbox of the image.
+// WriteOwnModules and CommitOwnModules.
 #pragma once
 
 #include <map>
 #include <string>
 
 #include "rootfs/formats/interpreter.h"
-#include "rootfs/packages/bytecode.h"
 #include "store/staging.h"
 #include "store/store.h"
 
@@ -26,10 +25,6 @@ std::string OwnModulesKey(const OwnModules& modules, const Interpreter& interpre
 
 // Writes them to the tree of an empty staging directory.
 void WriteOwnModules(const OwnModules& modules, int tree);
-
-// `sources` holds what WriteOwnModules wrote; `staging` is empty and becomes the entry.
-CompileCommand CompileOwnModules(const Interpreter& interpreter, const store::Staging& sources,
-                                 const store::Staging& staging);
 
 // After the sandbox is gone: checks that it wrote nothing but their bytecode, adds the modules and
 // commits. The caller holds the entry's make lease.

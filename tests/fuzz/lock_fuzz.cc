@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "rootfs/requirements/lock.h"
-#include "rootfs/requirements/resolve.h"
+#include "rootfs/requirements/resolver_protocol.h"
 #include "rootfs/worker/wheels/parse_toml.h"
 #include "tests/fuzz/check.h"
 

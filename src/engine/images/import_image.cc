@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "engine/images/interpreter.h"
 #include "engine/images/layer_events.h"
+#include "engine/images/prober.h"
 
 namespace rundlet::engine {
 

@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "engine/core/network.h"
-#include "engine/images/interpreter.h"
 #include "engine/images/layer_events.h"
+#include "engine/images/prober.h"
 #include "rootfs/images/registry.h"
 
 namespace rundlet::engine {

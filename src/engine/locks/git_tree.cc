@@ -11,9 +11,8 @@
 #include "base/host_port.h"
 #include "base/text.h"
 #include "base/walls.h"
-#include "engine/core/capture.h"
 #include "engine/core/host_files.h"
-#include "engine/sandbox/sandbox_network.h"
+#include "engine/sandbox/image_program.h"
 #include "engine/sandbox/wanted_limits.h"
 #include "rootfs/net/fetch.h"
 #include "store/normalise.h"
@@ -27,7 +26,6 @@ using base::Holds;
 using base::Wall;
 
 constexpr uint64_t kGitMemory = uint64_t{2} << 30;
-constexpr size_t kGitTail = 4096;
 constexpr const char* kTreeFile = "source.tar";
 constexpr int kNoGit = 127;
 
@@ -61,44 +59,41 @@ base::HostPort HostOf(const rootfs::GitRevision& wanted) {
       .Because("its host is not given by a name");
 }
 
-runtime::SandboxSpec GitSpec(Engine& engine, const rootfs::GitRevision& wanted,
-                             const plans::Network& network, HandedMounts& handed) {
-  runtime::SandboxSpec spec;
-  spec.hostname = "git";
-  spec.mounts.mounts = WorkerRoot(handed);
-  spec.ids = engine.config().ids;
-  spec.environment = {{"LANG", "C.UTF-8"},
-                      {"PATH", "/usr/bin"},
-                      {"HOME", "/tmp"},
-                      {"GIT_CONFIG_NOSYSTEM", "1"},
-                      {"GIT_TERMINAL_PROMPT", "0"},
-                      {"GIT_HTTP_LOW_SPEED_LIMIT", "1000"},
-                      {"GIT_HTTP_LOW_SPEED_TIME", "60"},
-                      {"GIT_SSL_CAINFO", kBundleInside}};
-  if (Holds(Wall::kGitProtocols)) spec.environment.emplace_back("GIT_ALLOW_PROTOCOL", "https");
-  ApplyNetwork(engine, network, spec, handed);
-  for (const runtime::Mount& mount : handed.mounts) spec.mounts.mounts.push_back(mount);
-  spec.argv = {"sh", "-c", kScript, "sh", wanted.url, wanted.revision};
-  if (!Holds(Wall::kCheckout)) spec.argv[2] += kCheckOut;
-  ApplyLimits({.memory = kGitMemory, .cpus = {}, .pids = {}, .disk = {}, .timeout = {}}, spec);
-  return spec;
+ImageProgram GitProgram(Engine& engine, const rootfs::GitRevision& wanted) {
+  ImageProgram program = {
+      .root = HostTools{.hostname = "git"},
+      .command = {.argv = {"sh", "-c", kScript, "sh", wanted.url, wanted.revision},
+                  .environment = {{"LANG", "C.UTF-8"},
+                                  {"PATH", "/usr/bin"},
+                                  {"HOME", "/tmp"},
+                                  {"GIT_CONFIG_NOSYSTEM", "1"},
+                                  {"GIT_TERMINAL_PROMPT", "0"},
+                                  {"GIT_HTTP_LOW_SPEED_LIMIT", "1000"},
+                                  {"GIT_HTTP_LOW_SPEED_TIME", "60"},
+                                  {"GIT_SSL_CAINFO", kBundleInside}}},
+      .limits = OwnLimits{.memory = kGitMemory, .timeout = engine.config().build_timeout},
+      .network =
+          plans::Network{.level = plans::Network::Level::kAllow, .allowed = {HostOf(wanted)}},
+  };
+  if (Holds(Wall::kGitProtocols))
+    program.command.environment.emplace_back("GIT_ALLOW_PROTOCOL", "https");
+  if (!Holds(Wall::kCheckout)) program.command.argv[2] += kCheckOut;
+  return program;
 }
 
 Error GitFailure(const rootfs::GitRevision& wanted, const std::string& name, Fault fault) {
   return Error(fault, fmt::format("fetching `{}` from git repository `{}`", name, wanted.url));
 }
 
-void CheckGitEnd(const CapturedOutcome& outcome, const runtime::SandboxSpec& spec, double timeout,
-                 const std::string& errors, Error failure) {
-  if (outcome.end == runtime::Outcome::End::kExited && outcome.code == 0 && !outcome.timed_out)
-    return;
-  if (outcome.end == runtime::Outcome::End::kExited && outcome.code == kNoGit) {
+void CheckGitEnd(const ProgramEnd& end, double timeout, Error failure) {
+  if (end.Succeeded()) return;
+  if (end.end == runtime::Outcome::End::kExited && end.code == kNoGit) {
     failure.Because("this host has no `git`").SetHint("install it, beside rundlet");
     throw failure;
   }
-  if (outcome.timed_out) failure.Because(TimedOut(timeout));
-  if (const auto limit = StruckLimit(spec, outcome)) failure.Because(*limit);
-  if (!errors.empty()) failure.Because(base::Printable(base::Trim(errors)));
+  if (end.timed_out) failure.Because(TimedOut(timeout));
+  if (end.limit.has_value()) failure.Because(*end.limit);
+  if (!end.errors.empty()) failure.Because(base::Printable(base::Trim(end.errors)));
   failure.SetHint(
       "it must be public, and be reached without a proxy; at an inner address only when "
       "RUNDLET_PRIVATE_HOSTS lists its host");
@@ -109,10 +104,6 @@ void CheckGitEnd(const CapturedOutcome& outcome, const runtime::SandboxSpec& spe
 
 GitTree FetchGitTree(Engine& engine, const rootfs::GitRevision& wanted, const std::string& name,
                      const base::CancelToken* cancel) {
-  const plans::Network network = {.level = plans::Network::Level::kAllow,
-                                  .allowed = {HostOf(wanted)}};
-  HandedMounts handed;
-  const runtime::CheckedSpec checked = runtime::CheckSpec(GitSpec(engine, wanted, network, handed));
   GitTree tree{.source = {.kind = rootfs::Source::Kind::kGit,
                           .filename = kTreeFile,
                           .url = wanted.url,
@@ -120,26 +111,10 @@ GitTree FetchGitTree(Engine& engine, const rootfs::GitRevision& wanted, const st
                .files = engine.store().NewStaging()};
   const base::UniqueFd file =
       base::OpenAt(tree.files.tree(), kTreeFile, O_RDWR | O_CREAT | O_EXCL, 0644);
-  const base::UniqueFd input = base::MemoryFile("git", "");
-  Tail errors(kGitTail);
-  const double timeout = engine.config().build_timeout;
-  std::optional<runtime::Sandbox> serving;
-  const CapturedOutcome outcome =
-      RunCaptured(engine.launcher(),
-                  {.spec = &checked,
-                   .standard_input = input.get(),
-                   .files = {file.get()},
-                   .mounts = handed.numbers()},
-                  {.standard_output = [&](std::string_view line) { tree.source.commit = line; },
-                   .standard_error = [&](std::string_view line) { errors.AddLine(line); },
-                   .started =
-                       [&](runtime::Sandbox& running) {
-                         if (auto proxy = StartProxy(engine, network, running))
-                           serving.emplace(*std::move(proxy));
-                       },
-                   .timeout = timeout},
-                  cancel);
-  CheckGitEnd(outcome, checked.value(), timeout, errors.text(),
+  ImageProgram program = GitProgram(engine, wanted);
+  program.files = {file.get()};
+  program.take_line = [&tree](std::string_view line) { tree.source.commit = line; };
+  CheckGitEnd(RunProgram(engine, std::move(program), cancel), engine.config().build_timeout,
               GitFailure(wanted, name, Fault::kHost));
   const std::string& commit = tree.source.commit;
   const bool other =

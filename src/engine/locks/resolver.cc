@@ -12,17 +12,15 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
-#include "engine/core/capture.h"
 #include "engine/core/index_access.h"
 #include "engine/core/network.h"
-#include "engine/locks/source_builds.h"
+#include "engine/locks/builder.h"
 #include "engine/locks/uv_cache.h"
 #include "engine/packages/environments.h"
-#include "engine/sandbox/image_sandbox.h"
-#include "engine/sandbox/wanted_limits.h"
+#include "engine/sandbox/image_program.h"
 #include "rootfs/net/named_wheel.h"
 #include "rootfs/packages/tool.h"
-#include "rootfs/requirements/resolve.h"
+#include "rootfs/requirements/resolver_protocol.h"
 
 namespace rundlet::engine {
 namespace {
@@ -114,17 +112,14 @@ std::string WheelFolder(size_t index) { return fmt::format("/rundlet/wheels/{}",
 
 // uv in the image, with the gate to the indexes for a network, as root of its own user namespace
 // and without a capability.
-UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::ResolveCommand& command,
+UvOutput RunUv(Engine& engine, const rootfs::Image& image, rootfs::ResolveCommand command,
                const UvInputs& inputs, const base::CancelToken* cancel) {
-  const std::string cache =
-      OpenUvCache(engine, image.interpreter.identity, inputs.indexes->realms());
+  const UvCache cache(engine, image.interpreter.identity, inputs.indexes->realms());
   const store::Staging files = engine.store().NewStaging();
-  const ImageSandbox sandbox(engine, image);
-  runtime::SandboxSpec spec = sandbox.Spec();
-  auto& mounts = spec.mounts.mounts;
+  auto& mounts = command.mounts;
   mounts.push_back(
       {"/env", runtime::StorePath{store::Store::PathOf(store::Kind::kTool, inputs.uv->key)}});
-  mounts.push_back({"/out", runtime::StorePath{cache, true, true}});
+  mounts.push_back({"/out", runtime::StorePath{cache.folder(), true, true}});
   for (size_t i = 0; i < inputs.wheels->distributions.size(); ++i) {
     const std::string key = inputs.wheels->distributions[i].WheelKey();
     mounts.push_back(
@@ -136,34 +131,19 @@ UvOutput RunUv(Engine& engine, const rootfs::Image& image, const rootfs::Resolve
   }
   if (!command.files.empty())
     mounts.push_back({rootfs::kResolveInside, runtime::StorePath{files.tree_path()}});
-  spec.argv = command.argv;
-  spec.environment = command.environment;
-  spec.uid = 0;
-  spec.gid = 0;
-  spec.network = runtime::Network::kProxied;
-  LimitForeignCode(engine, spec);
-  const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
-
-  const base::UniqueFd input = base::MemoryFile("requirements", command.input);
-  std::string output;
-  Tail errors(kErrorTail);
-  const auto keep = [&output](std::string_view line) {
-    if (output.size() < kLockLimit) output.append(line).append("\n");
-  };
   const IndexGate gate(engine, *inputs.indexes);
-  std::optional<runtime::Sandbox> serving;
-  const CapturedOutcome outcome = RunCaptured(
-      engine.launcher(), {.spec = &checked, .standard_input = input.get()},
-      {.standard_output = keep,
-       .standard_error = [&](std::string_view line) { errors.AddLine(line); },
-       .started = [&](runtime::Sandbox& running) { serving.emplace(gate.Serve(running)); },
-       .timeout = ForeignTime(engine)},
-      cancel);
-  BoundUvCache(engine, cache);
-  RequireInTime(engine, outcome, fmt::format("running uv in image `{}`", image.name));
-  const bool succeeded = outcome.end == runtime::Outcome::End::kExited && outcome.code == 0;
-  return {succeeded, rootfs::WithoutGate(output, gate.addresses()),
-          rootfs::WithoutGate(errors.text(), gate.addresses()), gate.Failure()};
+  const ProgramEnd end =
+      RunProgram(engine,
+                 {.root = &image,
+                  .command = std::move(command),
+                  .limits = ForeignLimits{fmt::format("running uv in image `{}`", image.name)},
+                  .user = 0,
+                  .network = &gate,
+                  .output_limit = kLockLimit,
+                  .errors_limit = kErrorTail},
+                 cancel);
+  return {end.Succeeded(), rootfs::WithoutGate(end.output, gate.addresses()),
+          rootfs::WithoutGate(end.errors, gate.addresses()), gate.Failure()};
 }
 
 // Where uv finds the named wheels, under the names they were first brought by.

@@ -1,5 +1,5 @@
 // Requirements to a lock: from the locks kept in the state directory, or by uv in a sandbox of the
-// image.
+// image. What uv is told and answers: rootfs/requirements/resolver_protocol.h.
 #pragma once
 
 #include <optional>

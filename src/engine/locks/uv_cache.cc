@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/error.h"
 #include "base/fs.h"
 #include "base/walls.h"
 
@@ -37,8 +38,9 @@ bool Fits(int dir, const std::string& name, uint64_t& left, unsigned depth) {
 }  // namespace
 
 // What it keeps of pages belongs to whoever may see them.
-std::string OpenUvCache(Engine& engine, const base::Digest& interpreter,
-                        const std::vector<base::Digest>& realms) {
+UvCache::UvCache(Engine& engine, const base::Digest& interpreter,
+                 const std::vector<base::Digest>& realms)
+    : engine_(engine) {
   base::Digest key = interpreter;
   if (!realms.empty()) {
     base::Sha256 hash;
@@ -46,18 +48,25 @@ std::string OpenUvCache(Engine& engine, const base::Digest& interpreter,
     for (const base::Digest& realm : realms) hash.AddField(realm.hex());
     key = hash.Finish();
   }
-  const std::string folder = "cache/uv/" + key.hex();
-  BoundUvCache(engine, folder);  // of a run that was killed
-  base::MakeDirs(engine.store().dir(), folder, 0700);
-  utimensat(engine.store().dir(), folder.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
-  return folder;
+  folder_ = "cache/uv/" + key.hex();
+  Bound();  // of a run that was killed
+  base::MakeDirs(engine.store().dir(), folder_, 0700);
+  utimensat(engine.store().dir(), folder_.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
 }
 
-void BoundUvCache(Engine& engine, const std::string& folder) {
+UvCache::~UvCache() {
+  try {
+    Bound();
+  } catch (const base::Error&) {
+    // The next run of uv does it, or tells why not.
+  }
+}
+
+void UvCache::Bound() {
   if (!base::Holds(base::Wall::kUvCache)) return;
   uint64_t left = kMost;
-  if (!Fits(engine.store().dir(), folder, left, kDepth))
-    base::RemoveTree(engine.store().dir(), folder);
+  if (!Fits(engine_.store().dir(), folder_, left, kDepth))
+    base::RemoveTree(engine_.store().dir(), folder_);
 }
 
 }  // namespace rundlet::engine

@@ -10,12 +10,22 @@
 
 namespace rundlet::engine {
 
-// Of an interpreter and the realms of its indexes (none: for everybody), relative to the state
-// directory; made, and noted as used.
-std::string OpenUvCache(Engine& engine, const base::Digest& interpreter,
-                        const std::vector<base::Digest>& realms);
+class UvCache {
+ public:
+  // Of an interpreter and the realms of its indexes (none: for everybody); made, and noted as used.
+  UvCache(Engine& engine, const base::Digest& interpreter, const std::vector<base::Digest>& realms);
+  // Removes it when it is more than a cache of uv's comes to: 1 GiB on the disk.
+  ~UvCache();
+  UvCache(const UvCache&) = delete;
+  UvCache& operator=(const UvCache&) = delete;
 
-// Removes it when it is more than a cache of uv's comes to: 1 GiB on the disk.
-void BoundUvCache(Engine& engine, const std::string& folder);
+  const std::string& folder() const { return folder_; }  // relative to the state directory
+
+ private:
+  void Bound();
+
+  Engine& engine_;
+  std::string folder_;
+};
 
 }  // namespace rundlet::engine

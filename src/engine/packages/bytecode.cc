@@ -10,7 +10,8 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
-#include "engine/sandbox/wanted_limits.h"
+#include "rootfs/packages/bytecode.h"
+#include "rootfs/packages/compiler_protocol.h"
 #include "rootfs/packages/package.h"
 
 namespace rundlet::engine {
@@ -40,11 +41,9 @@ store::NewEntry CompileLower(Engine& engine, const rootfs::Image& image,
                              const store::EntryInfo& package, const std::string& tree,
                              const base::CancelToken* cancel) {
   store::Staging staging = engine.store().NewStaging();
-  const rootfs::CompileCommand command =
-      rootfs::MakeCompileCommand(tree, image.interpreter, staging);
-  const CapturedOutcome outcome = RunCompiler(engine, image, command, staging, cancel);
-  RequireInTime(engine, outcome,
-                fmt::format("compiling `{}` in image `{}`", package.name, image.name));
+  RunCompiler(engine, image, rootfs::MakeCompileCommand(tree, image.interpreter, staging),
+              fmt::format("compiling `{}` in image `{}`", package.name, image.name), staging,
+              cancel);
   const base::UniqueFd folder = base::OpenAt(engine.store().dir(), tree, O_PATH | O_DIRECTORY);
   return rootfs::PrepareLower(folder.get(), package, image.interpreter, std::move(staging));
 }

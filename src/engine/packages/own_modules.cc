@@ -6,6 +6,8 @@
 
 #include "base/fs.h"
 #include "engine/packages/compiler.h"
+#include "engine/sandbox/image_program.h"
+#include "rootfs/packages/compiler_protocol.h"
 #include "rootfs/packages/own_modules.h"
 
 namespace rundlet::engine {
@@ -18,9 +20,13 @@ void CompileModules(Engine& engine, const rootfs::Image& image, const rootfs::Ow
   const store::Staging sources = engine.store().NewStaging();
   rootfs::WriteOwnModules(modules, sources.tree());
   store::Staging staging = engine.store().NewStaging();
-  const rootfs::CompileCommand command =
-      rootfs::CompileOwnModules(image.interpreter, sources, staging);
-  RunCompiler(engine, image, command, staging, cancel);
+  try {
+    RunCompiler(engine, image, rootfs::MakeOwnCompileCommand(sources, image.interpreter, staging),
+                fmt::format("compiling rundlet's own modules in image `{}`", image.name), staging,
+                cancel);
+  } catch (const OutOfTime&) {
+    staging = engine.store().NewStaging();  // they work without
+  }
   rootfs::CommitOwnModules(engine.store(), modules, image.interpreter, std::move(staging));
 }
 
@@ -39,7 +45,7 @@ void AddOwnModules(Engine& engine, const rootfs::Image& image, HandedMounts& han
     if (!store.Find(Kind::kTool, key)) CompileModules(engine, image, modules, cancel);
   }
   handed.mounts.push_back(
-      {"/rundlet/python", runtime::StorePath{store::Store::PathOf(Kind::kTool, key)}});
+      {rootfs::kModulesInside, runtime::StorePath{store::Store::PathOf(Kind::kTool, key)}});
 }
 
 }  // namespace rundlet::engine

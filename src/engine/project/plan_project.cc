@@ -20,7 +20,7 @@
 #include "engine/packages/environments.h"
 #include "engine/packages/kept_environment.h"
 #include "engine/project/project_locks.h"
-#include "engine/project/read_project.h"
+#include "engine/project/reader.h"
 #include "engine/project/step_imports.h"
 #include "plans/plan/planner.h"
 

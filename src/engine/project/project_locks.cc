@@ -10,7 +10,7 @@
 #include "engine/locks/requirements.h"
 #include "engine/locks/resolver.h"
 #include "engine/packages/environments.h"
-#include "engine/project/read_project.h"
+#include "engine/project/reader.h"
 #include "rootfs/images/image.h"
 #include "rootfs/requirements/pylock.h"
 

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "base/walls.h"
 #include "engine/packages/own_modules.h"
+#include "engine/sandbox/image_program.h"
 #include "engine/sandbox/sandbox_network.h"
 
 namespace rundlet::engine {

@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
-#include "base/walls.h"
 #include "engine/sandbox/image_sandbox.h"
 
 namespace rundlet::engine {
@@ -21,7 +20,6 @@ using base::Fault;
 
 constexpr uint64_t kDefaultDisk = uint64_t{1} << 30;
 constexpr uint64_t kLeastDisk = uint64_t{1} << 20;
-constexpr uint64_t kForeignMemory = uint64_t{2} << 30;
 constexpr double kLongestTimeout = 366 * 86'400;
 
 uint64_t MemoryOfHost() {
@@ -109,29 +107,6 @@ void ApplyLimits(const WantedLimits& wanted, runtime::SandboxSpec& spec) {
   spec.limits = LimitsOf(wanted);
   spec.scratch_bytes = DiskOf(wanted);
   if (wanted.cpus.has_value()) SetThreads(spec, static_cast<unsigned>(std::ceil(*wanted.cpus)));
-}
-
-void LimitForeignCode(Engine& engine, runtime::SandboxSpec& spec) {
-  if (!base::Holds(base::Wall::kForeignMemory)) return;
-  const runtime::Limits limits = {.memory = kForeignMemory, .cpus = {}, .pids = {}};
-  try {
-    engine.launcher().Require(limits);
-    spec.limits = limits;
-  } catch (const Error&) {
-    // Then it is as a step without limits.
-  }
-}
-
-std::optional<double> ForeignTime(Engine& engine) {
-  if (!base::Holds(base::Wall::kForeignTime)) return std::nullopt;
-  return engine.config().python_timeout;
-}
-
-void RequireInTime(Engine& engine, const CapturedOutcome& outcome, std::string attempt) {
-  if (!outcome.timed_out) return;
-  throw Error(Fault::kInvalid, std::move(attempt))
-      .Because("it " + TimedOut(engine.config().python_timeout))
-      .Hint(kForeignTimeHint);
 }
 
 void SetThreads(runtime::SandboxSpec& spec, unsigned threads) {

@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 
-#include "engine/core/capture.h"
 #include "engine/core/engine.h"
 #include "runtime/launcher.h"
 #include "runtime/spec/sandbox_spec.h"
@@ -27,15 +26,6 @@ void CheckLimits(Engine& engine, const WantedLimits& limits, const std::string& 
 
 // Writes checked limits into a spec, and how many threads libraries should start.
 void ApplyLimits(const WantedLimits& limits, runtime::SandboxSpec& spec);
-
-// For what rundlet itself starts of an image, to ask it, to resolve, to compile: nobody asked for a
-// limit, so this one holds where the host has one.
-void LimitForeignCode(Engine& engine, runtime::SandboxSpec& spec);
-// Its time: seconds, for whoever runs it to keep.
-std::optional<double> ForeignTime(Engine& engine);
-// Throws base::Error (kInvalid) when that was over: `attempt` is what was not done.
-void RequireInTime(Engine& engine, const CapturedOutcome& outcome, std::string attempt);
-inline constexpr const char* kForeignTimeHint = "RUNDLET_PYTHON_TIMEOUT gives it more";
 
 // OMP_NUM_THREADS and its like.
 void SetThreads(runtime::SandboxSpec& spec, unsigned threads);

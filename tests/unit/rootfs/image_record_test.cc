@@ -6,7 +6,6 @@
 #include "image_support.h"
 #include "rootfs/formats/layer_path.h"
 #include "rootfs/images/image.h"
-#include "rootfs/images/image_identity.h"
 #include "rootfs/images/skeleton.h"
 
 namespace rundlet::rootfs {

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "rootfs/requirements/resolve.h"
+#include "rootfs/requirements/resolver_protocol.h"
 #include "rootfs/worker/wheels/parse_toml.h"
 #include "why_refused.h"
 

@@ -16,6 +16,7 @@
 #include "image_support.h"
 #include "rootfs/net/fetch.h"
 #include "rootfs/packages/bytecode.h"
+#include "rootfs/packages/compiler_protocol.h"
 #include "rootfs/packages/venv.h"
 #include "wheel_support.h"
 #include "why_refused.h"

@@ -1,4 +1,4 @@
-#include "engine/project/read_project.h"
+#include "engine/project/reader.h"
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -6,17 +6,15 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/text.h"
-#include "engine/core/capture.h"
-#include "engine/core/host_files.h"
 #include "engine/core/kept_document.h"
 #include "engine/core/toml.h"
 #include "engine/locks/resolver.h"
 #include "engine/packages/environments.h"
 #include "engine/packages/own_modules.h"
-#include "engine/sandbox/image_sandbox.h"
-#include "engine/sandbox/wanted_limits.h"
+#include "engine/sandbox/image_program.h"
 #include "plans/invalid_pipeline.h"
 #include "plans/read/read_pipeline.h"
+#include "plans/read/reader_protocol.h"
 
 namespace rundlet::engine {
 namespace {
@@ -66,12 +64,6 @@ std::string ReaderImage(const std::string& toml) {
   return chosen->get<std::string>();
 }
 
-json Request(const Project& project) {
-  json files = json::array();
-  for (const ProjectFile& file : project.files) files.push_back(file.path);
-  return {{"version", 1}, {"files", files}};
-}
-
 std::string RunReader(Engine& engine, const Project& project, const rootfs::Image& image,
                       EventBus& events, const base::CancelToken* cancel) {
   const Resolution resolution =
@@ -80,41 +72,26 @@ std::string RunReader(Engine& engine, const Project& project, const rootfs::Imag
   const store::Staging work = engine.store().NewStaging();
   WriteProject(project, work.tree());
 
-  const ImageSandbox sandbox(engine, image);
-  runtime::SandboxSpec spec = sandbox.Spec();
-  HandedMounts handed;
-  AddOwnModules(engine, image, handed, cancel);
-  auto& mounts = spec.mounts.mounts;
-  mounts.push_back(rootfs::EnvironmentMount(ready.environment));
-  mounts.push_back({"/work", runtime::StorePath{work.tree_path()}});
-  mounts.insert(mounts.end(), handed.mounts.begin(), handed.mounts.end());
-  spec.argv = {"/env/bin/python", "-I", "-B", "/rundlet/python/rundlet_reader"};
-  spec.cwd = "/work";
-  LimitForeignCode(engine, spec);
-  const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
-
-  const base::UniqueFd input = base::MemoryFile(
-      "reader-request", Request(project).dump(-1, ' ', false, json::error_handler_t::replace));
-  std::string output;
-  Tail errors(4096);
-  const auto keep = [&output](std::string_view line) {
-    if (output.size() < kDocumentLimit) output += line;
+  std::vector<std::string> paths;
+  for (const ProjectFile& file : project.files) paths.push_back(file.path);
+  ImageProgram program = {
+      .root = &image,
+      .command = {.argv = {"/env/bin/python", "-I", "-B", "/rundlet/python/rundlet_reader"},
+                  .input = plans::MakeReaderRequest(paths),
+                  .mounts = {rootfs::EnvironmentMount(ready.environment),
+                             {"/work", runtime::StorePath{work.tree_path()}}},
+                  .cwd = "/work"},
+      .limits = ForeignLimits{fmt::format("reading project `{}`", project.root)},
+      .output_limit = kDocumentLimit,
+      .line_limit = kDocumentLimit,
   };
-  const CapturedOutcome outcome =
-      RunCaptured(engine.launcher(),
-                  {.spec = &checked, .standard_input = input.get(), .mounts = handed.numbers()},
-                  {.standard_output = keep,
-                   .standard_error = [&](std::string_view line) { errors.AddLine(line); },
-                   .line_limit = kDocumentLimit,
-                   .timeout = ForeignTime(engine)},
-                  cancel);
-  RequireInTime(engine, outcome, fmt::format("reading project `{}`", project.root));
-  if (outcome.end == runtime::Outcome::End::kExited && outcome.code == 0) return output;
-  if (const auto limit = StruckLimit(checked.value(), outcome)) errors.AddLine(*limit);
+  AddOwnModules(engine, image, program.handed, cancel);
+  ProgramEnd end = RunProgram(engine, std::move(program), cancel);
+  if (end.Succeeded()) return std::move(end.output);
   throw Error(Fault::kInvalid, fmt::format("reading project `{}`", project.root))
       .Because(fmt::format("the reader ended with {} {}: {}",
-                           outcome.end == runtime::Outcome::End::kExited ? "code" : "signal",
-                           outcome.code, base::Printable(base::Trim(errors.text()))));
+                           end.end == runtime::Outcome::End::kExited ? "code" : "signal", end.code,
+                           base::Printable(base::Trim(end.errors + end.limit.value_or("")))));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Building wheels from source archives, for the packages that their user named for it.
+// Building wheels from source archives, for the packages that their user named for it. What the
+// build is told and answers: rootfs/requirements/builder_protocol.h.
 #pragma once
 
 #include <string>

@@ -1,29 +1,26 @@
-#include "engine/locks/source_builds.h"
+#include "engine/locks/builder.h"
 
 #include <fcntl.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
-#include "base/base64.h"
 #include "base/error.h"
 #include "base/fs.h"
-#include "base/json/depth.h"
 #include "base/text.h"
 #include "base/url.h"
-#include "engine/core/capture.h"
 #include "engine/core/kept_document.h"
 #include "engine/core/network.h"
 #include "engine/core/toml.h"
 #include "engine/locks/git_tree.h"
 #include "engine/locks/resolver.h"
 #include "engine/packages/environments.h"
-#include "engine/sandbox/image_sandbox.h"
+#include "engine/sandbox/image_program.h"
 #include "engine/sandbox/wanted_limits.h"
-#include "rootfs/requirements/source_build.h"
+#include "rootfs/requirements/builder_protocol.h"
+#include "rootfs/requirements/source_archive.h"
 
 namespace rundlet::engine {
 namespace {
@@ -32,9 +29,6 @@ using base::Error;
 using base::Fault;
 
 constexpr uint64_t kBuildMemory = uint64_t{2} << 30;
-constexpr uint64_t kBuiltLimit = uint64_t{512} << 20;  // of a wheel
-constexpr size_t kBuildTail = 4096;
-constexpr size_t kAnswerLine = 4 << 20;
 
 // An archive, and the file in a staging directory.
 struct FetchedSource {
@@ -118,12 +112,6 @@ std::string ThisMachine() {
   return names.machine;
 }
 
-// What a build said: a line of JSON, and the wheel.
-struct BuildAnswer {
-  nlohmann::json head;
-  std::string wheel;
-};
-
 class SourceBuilder {
  public:
   SourceBuilder(Engine& engine, const rootfs::Image& image, const FetchedSource& fetched,
@@ -138,12 +126,13 @@ class SourceBuilder {
         cancel_(cancel) {}
 
   rootfs::NamedWheel Build() {
-    const BuildAnswer described = Run(rootfs::BuildMode::kDescribe, {}, nullptr);
+    const rootfs::BuildAnswer described = Run(rootfs::BuildMode::kDescribe, {}, nullptr);
     const rootfs::BuildSystem system =
-        rootfs::ReadBuildSystem(ParseToml(engine_, TextOf(described.head, "pyproject"), cancel_));
+        rootfs::ReadBuildSystem(ParseToml(engine_, described.pyproject(), cancel_));
     rootfs::Lock lock = Require(system.required);
     ReadyEnvironment ready = Ready(lock);
-    const std::vector<std::string> more = Texts(Run(rootfs::BuildMode::kRequires, system, &ready));
+    const std::vector<std::string> more =
+        Run(rootfs::BuildMode::kRequires, system, &ready).required();
     if (!more.empty()) {
       std::vector<std::string> all = system.required;
       all.insert(all.end(), more.begin(), more.end());
@@ -152,9 +141,9 @@ class SourceBuilder {
     }
     const KeptDocument kept = KeptFor(lock);
     if (auto there = FindKept(kept)) return *std::move(there);
-    const BuildAnswer built = Run(rootfs::BuildMode::kBuild, system, &ready);
-    rootfs::NamedWheel wheel = rootfs::KeepBuilt(engine_.store(), archive_,
-                                                 TextOf(built.head, "wheel"), built.wheel, cancel_);
+    const rootfs::BuildAnswer built = Run(rootfs::BuildMode::kBuild, system, &ready);
+    rootfs::NamedWheel wheel =
+        rootfs::KeepBuilt(engine_.store(), archive_, built.filename(), built.wheel(), cancel_);
     kept.Keep(wheel.distribution.sha256.hex());
     return wheel;
   }
@@ -189,81 +178,34 @@ class SourceBuilder {
   }
 
   // `ready`: null or empty for a build without requirements.
-  BuildAnswer Run(rootfs::BuildMode mode, const rootfs::BuildSystem& system,
-                  const ReadyEnvironment* ready) {
-    const ImageSandbox sandbox(engine_, image_);
-    runtime::SandboxSpec spec = sandbox.Spec();
-    std::string python = image_.interpreter.executable;
-    if (ready != nullptr && !ready->environment.lowers.empty()) {
-      UseEnvironment(spec, rootfs::EnvironmentMount(ready->environment));
-      python = "/env/bin/python";
-    }
-    spec.mounts.mounts.push_back({rootfs::kSourceInside, runtime::StorePath{source_}});
-    const rootfs::BuildCommand command = rootfs::MakeBuildCommand(mode, archive_, system, python);
-    spec.argv = command.argv;
-    ApplyLimits({.memory = kBuildMemory, .cpus = {}, .pids = {}, .disk = {}, .timeout = {}}, spec);
-    const runtime::CheckedSpec checked = runtime::CheckSpec(std::move(spec));
-    const base::UniqueFd input = base::MemoryFile("build", command.input);
-    BuildAnswer answer;
-    Tail errors(kBuildTail);
-    const auto take = [&answer](std::string_view line) {
-      if (answer.head.is_null()) {
-        answer.head = base::JsonDepth(line) > base::kMaxJsonDepth
-                          ? nlohmann::json(false)
-                          : nlohmann::json::parse(line, nullptr, false);
-      } else if (answer.wheel.size() <= kBuiltLimit) {
-        answer.wheel += base::DecodeBase64(line).value_or("");
-      }
+  rootfs::BuildAnswer Run(rootfs::BuildMode mode, const rootfs::BuildSystem& system,
+                          const ReadyEnvironment* ready) {
+    const bool alone = ready == nullptr || ready->environment.lowers.empty();
+    const std::string python = alone ? image_.interpreter.executable : "/env/bin/python";
+    ImageProgram program = {
+        .root = &image_,
+        .command = rootfs::MakeBuildCommand(mode, archive_, source_, system, python),
+        .limits = OwnLimits{.memory = kBuildMemory, .timeout = engine_.config().build_timeout},
+        .line_limit = rootfs::kBuildAnswerLine,
     };
-    const double timeout = engine_.config().build_timeout;
-    const CapturedOutcome outcome =
-        RunCaptured(engine_.launcher(), {.spec = &checked, .standard_input = input.get()},
-                    {.standard_output = take,
-                     .standard_error = [&](std::string_view line) { errors.AddLine(line); },
-                     .line_limit = kAnswerLine,
-                     .timeout = timeout},
-                    cancel_);
-    CheckEnd(checked.value(), outcome, errors.text());
-    if (!answer.head.is_object()) Fail("it gave no answer", "");
-    if (answer.wheel.size() > kBuiltLimit)
-      Fail(fmt::format("its wheel is larger than {}", base::HumanBytes(kBuiltLimit)), "");
+    if (!alone) program.packages = rootfs::EnvironmentMount(ready->environment);
+    rootfs::BuildAnswer answer(archive_);
+    program.take_line = [&answer](std::string_view line) { answer.AddLine(line); };
+    const ProgramEnd end = RunProgram(engine_, std::move(program), cancel_);
+    if (!end.Succeeded()) {
+      Error error = rootfs::BuildFailure(archive_, WhyItFailed(end));
+      if (!end.errors.empty()) error.Because(base::Printable(base::Trim(end.errors)));
+      throw error;
+    }
+    answer.Check();
     return answer;
   }
 
-  void CheckEnd(const runtime::SandboxSpec& spec, const CapturedOutcome& outcome,
-                const std::string& errors) const {
-    if (outcome.timed_out) Fail(TimedOut(engine_.config().build_timeout), errors);
-    if (outcome.end == runtime::Outcome::End::kExited && outcome.code == 0) return;
-    const std::optional<std::string> limit = StruckLimit(spec, outcome);
-    Fail(limit.value_or(outcome.end == runtime::Outcome::End::kExited
-                            ? fmt::format("it ended with code {}", outcome.code)
-                            : fmt::format("it was killed by signal {}", outcome.code)),
-         errors);
-  }
-
-  [[noreturn]] void Fail(std::string cause, const std::string& errors) const {
-    Error error(Fault::kInvalid,
-                fmt::format("building `{}` from its source archive", archive_.Label()));
-    error.Because(std::move(cause));
-    if (!errors.empty()) error.Because(base::Printable(base::Trim(errors)));
-    throw error;
-  }
-
-  std::string TextOf(const nlohmann::json& head, const char* key) const {
-    const auto found = head.find(key);
-    if (found == head.end() || !found->is_string()) Fail("its answer is malformed", "");
-    return found->get<std::string>();
-  }
-
-  std::vector<std::string> Texts(const BuildAnswer& answer) const {
-    const nlohmann::json list = answer.head.value("requires", nlohmann::json());
-    if (!list.is_array()) Fail("its answer is malformed", "");
-    std::vector<std::string> texts;
-    for (const nlohmann::json& item : list) {
-      if (!item.is_string()) Fail("its answer is malformed", "");
-      texts.push_back(item.get<std::string>());
-    }
-    return texts;
+  std::string WhyItFailed(const ProgramEnd& end) const {
+    if (end.timed_out) return TimedOut(engine_.config().build_timeout);
+    return end.limit.value_or(end.end == runtime::Outcome::End::kExited
+                                  ? fmt::format("it ended with code {}", end.code)
+                                  : fmt::format("it was killed by signal {}", end.code));
   }
 
   Engine& engine_;

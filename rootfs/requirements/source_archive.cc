@@ -1,7 +1,5 @@
-#include "rootfs/requirements/source_build.h"
+#include "rootfs/requirements/source_archive.h"
 
-#include <algorithm>
-#include <cctype>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -11,42 +9,11 @@
 #include "base/text.h"
 #include "base/url.h"
 #include "rootfs/formats/wheel_name.h"
-#include "rootfs/requirements/build_program.h"
 
 namespace rundlet::rootfs {
 namespace {
 
 constexpr std::string_view kBuildVersion = "2";
-constexpr size_t kMostBuildRequirements = 200;
-
-std::string_view WordOf(BuildMode mode) {
-  switch (mode) {
-    case BuildMode::kDescribe:
-      return "describe";
-    case BuildMode::kRequires:
-      return "requires";
-    case BuildMode::kBuild:
-      return "build";
-  }
-  base::CheckFailed("a mode of building", __FILE__, __LINE__);
-}
-
-[[noreturn]] void RefuseSystem(std::string cause) {
-  throw base::Error(base::Fault::kInvalid, "reading [build-system]").Because(std::move(cause));
-}
-
-std::vector<std::string> TextsIn(const nlohmann::json& table, const char* key) {
-  std::vector<std::string> texts;
-  const auto found = table.find(key);
-  if (found == table.end()) return texts;
-  if (!found->is_array() || found->size() > kMostBuildRequirements)
-    RefuseSystem(fmt::format("`{}` is no list, or too long", key));
-  for (const nlohmann::json& item : *found) {
-    if (!item.is_string()) RefuseSystem(fmt::format("`{}` holds what is no text", key));
-    texts.push_back(item.get<std::string>());
-  }
-  return texts;
-}
 
 }  // namespace
 
@@ -81,27 +48,6 @@ SourceArchive FindSource(WorkerClient& workers, const IndexAccess& index, const 
   return archive;
 }
 
-BuildSystem ReadBuildSystem(std::string_view document) {
-  BuildSystem system;
-  const nlohmann::json answer = nlohmann::json::parse(document, nullptr, false);
-  const nlohmann::json data =
-      answer.is_object() ? answer.value("data", nlohmann::json()) : nlohmann::json();
-  if (!data.is_object() || !data.contains("build-system")) return system;
-  const nlohmann::json& table = data["build-system"];
-  if (!table.is_object()) RefuseSystem("it is no table");
-  system.required = TextsIn(table, "requires");
-  system.path = TextsIn(table, "backend-path");
-  if (const auto backend = table.find("build-backend"); backend != table.end()) {
-    if (!backend->is_string()) RefuseSystem("`build-backend` is no text");
-    backend->get_to(system.backend);
-  }
-  const bool good = std::all_of(system.backend.begin(), system.backend.end(), [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == ':';
-  });
-  if (!good) RefuseSystem("`build-backend` is not the name of a Python object");
-  return system;
-}
-
 RequirementSet BuildRequirements(const std::vector<std::string>& texts) {
   RequirementSet set = ParseRequirements(texts);
   for (const Requirement& requirement : set.requirements) {
@@ -111,15 +57,6 @@ RequirementSet BuildRequirements(const std::vector<std::string>& texts) {
         .Because("it names a file of its own, and only packages of an index are used for building");
   }
   return set;
-}
-
-BuildCommand MakeBuildCommand(BuildMode mode, const SourceArchive& archive,
-                              const BuildSystem& system, const std::string& python) {
-  const nlohmann::json wanted = {{"backend", system.backend}, {"path", system.path}};
-  return {.argv = {python, "-I", "-", std::string(WordOf(mode)),
-                   fmt::format("{}/{}", kSourceInside, archive.source.filename),
-                   wanted.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)},
-          .input = std::string(kBuildProgram)};
 }
 
 base::Digest BuildKey(const SourceArchive& archive, const Lock& requirements,

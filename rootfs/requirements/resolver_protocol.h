@@ -13,12 +13,12 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/cancel.h"
 #include "base/error.h"
 #include "rootfs/formats/interpreter.h"
+#include "rootfs/program_command.h"
 #include "rootfs/requirements/lock.h"
 #include "rootfs/requirements/requirement_set.h"
 #include "rootfs/worker_client.h"
@@ -36,10 +36,7 @@ struct ResolveRequest {
   std::set<std::string> pinned = {};
 };
 
-struct ResolveCommand {
-  std::vector<std::string> argv;
-  std::vector<std::pair<std::string, std::string>> environment;  // complete
-  std::string input;                                             // standard input
+struct ResolveCommand : ProgramCommand {
   // Files that it reads at kResolveInside, by name.
   std::map<std::string, std::string> files;
 };

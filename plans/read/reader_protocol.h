@@ -1,4 +1,5 @@
-// Private: the reader's document, checked field by field but with its names not yet looked up.
+// What the reader is asked, and its answer, checked field by field but with its names not yet
+// looked up. engine/project/reader runs it.
 #pragma once
 
 #include <optional>
@@ -26,6 +27,9 @@ struct ReaderDocument {
   // The reader could not read all: what seems missing may be in what it could not read.
   bool incomplete = false;
 };
+
+// For the reader's standard input: paths of the project's files.
+std::string MakeReaderRequest(const std::vector<std::string>& files);
 
 // Adds what the author can mend to `problems`. Throws base::Error (kInvalid) when the document is
 // not of the protocol.

@@ -1,5 +1,4 @@
-// Source archives (sdists), and building the wheel of one: what to run, and what came of it. The
-// engine runs it, in a sandbox of the image without network, under limits.
+// Source archives (sdists), and the wheels that are built of them (builder_protocol.h).
 #pragma once
 
 #include <cstdint>
@@ -34,27 +33,8 @@ SourceArchive FindSource(WorkerClient& workers, const IndexAccess& index, const 
                          const std::string& version, const NetworkSettings& network,
                          const base::CancelToken* cancel);
 
-// [build-system] of a pyproject.toml (PEP 518), or what stands for it where there is none.
-struct BuildSystem {
-  std::vector<std::string> required = {"setuptools>=40.8.0"};
-  std::string backend = "setuptools.build_meta:__legacy__";
-  std::vector<std::string> path;  // folders of the archive that the backend may lie in
-};
-// `document` is the answer of the worker's "parse-toml". Throws base::Error (kInvalid).
-BuildSystem ReadBuildSystem(std::string_view document);
-
 // The requirements of a build: from indexes only. Throws base::Error (kInvalid).
 RequirementSet BuildRequirements(const std::vector<std::string>& texts);
-
-enum class BuildMode { kDescribe, kRequires, kBuild };
-struct BuildCommand {
-  std::vector<std::string> argv;
-  std::string input;  // standard input: the program
-};
-// Where the engine puts the archive's folder.
-constexpr const char* kSourceInside = "/rundlet/source";
-BuildCommand MakeBuildCommand(BuildMode mode, const SourceArchive& archive,
-                              const BuildSystem& system, const std::string& python);
 
 // What a built wheel depends on: the archive, the wheels it was built with, the image's Python and
 // the machine. So what a hostile build requirement makes of an archive reaches only those who

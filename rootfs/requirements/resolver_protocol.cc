@@ -1,4 +1,4 @@
-#include "rootfs/requirements/resolve.h"
+#include "rootfs/requirements/resolver_protocol.h"
 
 #include <cctype>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,4 @@
 // What a source archive says about its build, and what a built wheel depends on.
-#include "rootfs/requirements/source_build.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/fs.h"
+#include "rootfs/requirements/builder_protocol.h"
 
 namespace rundlet::rootfs {
 namespace {
@@ -93,6 +92,39 @@ TEST(BuildKeys, DependOnAllThatAWheelIsMadeOf) {
   EXPECT_TRUE(is_new(BuildKey(archive, lock, interpreter, image, "x86_64")));
   archive.source.sha256 = base::Digest::Of("altered");
   EXPECT_TRUE(is_new(BuildKey(archive, lock, interpreter, image, "x86_64")));
+}
+
+std::string WhyNoAnswer(const std::vector<std::string>& lines) {
+  const SourceArchive archive = {.name = "one", .version = "1.0"};
+  BuildAnswer answer(archive);
+  for (const std::string& line : lines) answer.AddLine(line);
+  try {
+    answer.Check();
+    answer.required();
+  } catch (const base::Error& error) {
+    return error.Render();
+  }
+  return {};
+}
+
+TEST(BuildAnswers, AreALineOfJsonAndAWheel) {
+  const SourceArchive archive = {.name = "one", .version = "1.0"};
+  BuildAnswer answer(archive);
+  for (const char* line : {R"({"wheel": "one-1.0-py3-none-any.whl"})", "YWJj", "ZGVm"})
+    answer.AddLine(line);
+  answer.Check();
+  EXPECT_EQ(answer.filename(), "one-1.0-py3-none-any.whl");
+  EXPECT_EQ(answer.wheel(), "abcdef");
+}
+
+TEST(BuildAnswers, AreRefused) {
+  for (const std::string& line : {std::string("[]"), std::string("{"), std::string(100'000, '[')})
+    EXPECT_THAT(WhyNoAnswer({line}), HasSubstr("it gave no answer")) << line.substr(0, 9);
+  EXPECT_THAT(WhyNoAnswer({}), HasSubstr("building `one 1.0` from its source archive"));
+  EXPECT_THAT(WhyNoAnswer({}), HasSubstr("it gave no answer"));
+  for (const char* line : {"{}", R"({"requires": "a"})", R"({"requires": [1]})"})
+    EXPECT_THAT(WhyNoAnswer({line}), HasSubstr("its answer is malformed")) << line;
+  EXPECT_EQ(WhyNoAnswer({R"({"requires": ["a"]})"}), "");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "plans/read/reader_document.h"
+#include "plans/read/reader_protocol.h"
 
 #include <algorithm>
 #include <array>
@@ -268,6 +268,11 @@ std::string FaultOfRequirement(std::string_view requirement) {
 bool IsPythonVersion(std::string_view text) {
   return text.starts_with("3.") && text.size() >= 3 && text.size() <= 4 &&
          std::all_of(text.begin() + 2, text.end(), IsAsciiDigit);
+}
+
+std::string MakeReaderRequest(const std::vector<std::string>& files) {
+  const json request = {{"version", kReaderVersion}, {"files", files}};
+  return request.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 ReaderDocument ReadReaderDocument(std::string_view text, std::vector<Problem>& problems) {
