@@ -55,8 +55,8 @@ struct Image {
 };
 
 // The identity of its interpreter, which keys all that is made with its help and kept: over the
-// whole image, because what of it takes part when its Python starts is for nobody to tell who has
-// not made it (ADR 68).
+// whole image, because which of its files take part when its Python starts cannot be told from
+// outside (ADR 68).
 base::Digest InterpreterIdentity(const Image& image);
 
 // Refuses a name that is not of the form [a-z0-9][A-Za-z0-9._/:@-]*, at most 200 bytes.

@@ -12,7 +12,7 @@
 
 namespace rundlet::rootfs {
 
-// Of the python3 on the image's PATH; the answer is a document on standard output.
+// Asks the python3 on the image's PATH; the answer is a document on standard output.
 ProgramCommand MakeProbeCommand();
 
 // Checks every field of the answer. Throws base::Error (kInvalid) when the image has no usable

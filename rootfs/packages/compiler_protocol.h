@@ -18,12 +18,12 @@ namespace rundlet::rootfs {
 inline constexpr const char* kModulesInside = "/rundlet/python";  // rundlet's own, in every sandbox
 
 // Bytecode of a package directory, whose path is relative to the state directory, into the tree of
-// the empty `staging`, which is opened to the sandbox's ids (mode 0777; nobody else can reach a
-// staging directory).
+// the empty `staging`, which is opened to the sandbox's ids (mode 0777; no other process can reach
+// a staging directory).
 ProgramCommand MakeCompileCommand(const std::string& package_tree, const Interpreter& interpreter,
                                   const store::Staging& staging);
 
-// The same of rundlet's own modules, which stand in the tree of `sources`.
+// The same for rundlet's own modules, which stand in the tree of `sources`.
 ProgramCommand MakeOwnCompileCommand(const store::Staging& sources, const Interpreter& interpreter,
                                      const store::Staging& staging);
 

@@ -12,9 +12,9 @@ namespace rundlet::engine {
 
 class UvCache {
  public:
-  // Of an interpreter and the realms of its indexes (none: for everybody); made, and noted as used.
+  // For an interpreter and the realms of its indexes (none: for all); made, and noted as used.
   UvCache(Engine& engine, const base::Digest& interpreter, const std::vector<base::Digest>& realms);
-  // Removes it when it is more than a cache of uv's comes to: 1 GiB on the disk.
+  // Removes it when it takes more than 1 GiB of the disk, which uv's cache alone does not.
   ~UvCache();
   UvCache(const UvCache&) = delete;
   UvCache& operator=(const UvCache&) = delete;

@@ -12,9 +12,9 @@
 
 namespace rundlet::engine {
 
-// Of a compiler that failed nothing is left in `staging`: half a file would be taken for a whole
-// one. `attempt` is for errors: "compiling `x`". Throws OutOfTime, after which `staging` is not
-// used; base::Error when it cannot be started; Cancelled.
+// A compiler that failed leaves nothing in `staging`: half a file would be taken for a whole one.
+// `attempt` is for errors: "compiling `x`". Throws OutOfTime, after which `staging` is not used;
+// base::Error when it cannot be started; Cancelled.
 void RunCompiler(Engine& engine, const rootfs::Image& image, rootfs::ProgramCommand command,
                  std::string attempt, store::Staging& staging, const base::CancelToken* cancel);
 
